@@ -1,0 +1,351 @@
+//! The only contract between the media core and the world around it: commands in, events out.
+//!
+//! Plain data: no socket, clock, lock or Python type. Ids are handed out by the caller (the signal plane) and are
+//! never reused while the process lives. Every command is applied by the one shard that owns the room; every answer is
+//! an [`Event`].
+
+use std::net::SocketAddr;
+
+/// A room, as known to one shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RoomId(pub u64);
+
+/// One peer connection. A participant on the single-PC signal path has one, on the dual-PC path two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId(pub u64);
+
+/// One published track (all its simulcast layers).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TrackId(pub u64);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Audio,
+    Video,
+}
+
+/// LiveKit's TrackSource, as far as forwarding cares: screen shares are served first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Microphone,
+    Camera,
+    ScreenShare,
+    ScreenShareAudio,
+    Unknown,
+}
+
+/// LiveKit's VideoQuality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Quality {
+    Low,
+    Medium,
+    High,
+}
+
+/// What the peer connection is used for on the signal path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerRole {
+    /// v1: one connection, the client offers, media flows both ways.
+    Single,
+    /// v0: the client offers and publishes.
+    Publisher,
+    /// v0: the server offers and sends.
+    Subscriber,
+}
+
+/// The data channels of the LiveKit protocol, known by label (`_reliable`, `_lossy`, `_data_track`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Channel {
+    Reliable,
+    Lossy,
+    DataTrack,
+}
+
+impl Channel {
+    pub const ALL: [Channel; 3] = [Channel::Reliable, Channel::Lossy, Channel::DataTrack];
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Channel::Reliable => "_reliable",
+            Channel::Lossy => "_lossy",
+            Channel::DataTrack => "_data_track",
+        }
+    }
+
+    pub fn from_label(label: &str) -> Option<Channel> {
+        Channel::ALL.into_iter().find(|c| c.label() == label)
+    }
+}
+
+/// One simulcast layer as announced in AddTrack (LiveKit's VideoLayer): sizes in pixels, bit rate in bits per second.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    pub quality: Quality,
+    pub width: u32,
+    pub height: u32,
+    pub bitrate_bps: u32,
+}
+
+/// A track announced by AddTrack and matched to an m-line of its publisher's peer connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    pub track: TrackId,
+    /// LiveKit's `TR_…`, used in the SDP of subscribers.
+    pub sid: String,
+    /// Media-stream id in the SDP of subscribers: `PA_sid|TR_sid` or `PA_sid|streamName`.
+    pub stream_id: String,
+    pub kind: Kind,
+    pub source: Source,
+    pub muted: bool,
+    pub layers: Vec<Layer>,
+    /// Mid of the publisher's m-line.
+    pub mid: String,
+}
+
+/// What one subscriber wants of one track (LiveKit's UpdateTrackSettings).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubscriptionSettings {
+    pub enabled: bool,
+    /// Highest quality wanted.
+    pub quality: Quality,
+    /// Wanted size in pixels; 0 = not said. The smallest layer at least this large is chosen.
+    pub width: u32,
+    pub height: u32,
+    /// Wanted frame rate; 0 = not said.
+    pub fps: u32,
+    /// Higher is served first; 0 = not said.
+    pub priority: u32,
+}
+
+impl Default for SubscriptionSettings {
+    fn default() -> Self {
+        SubscriptionSettings { enabled: true, quality: Quality::High, width: 0, height: 0, fps: 0, priority: 0 }
+    }
+}
+
+/// Commands from the signal plane. `Offer` and `MakeOffer` are answered by exactly one event each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    CreateRoom { room: RoomId },
+    /// Closes every peer in it.
+    CloseRoom { room: RoomId },
+    CreatePeer { peer: PeerId, room: RoomId, role: PeerRole, options: PeerOptions },
+    /// Ends the peer without events about it; tracks it published end for everybody.
+    ClosePeer { peer: PeerId },
+    /// A client's offer (`Single`, `Publisher`). -> `Answer` or `OfferRejected`.
+    Offer { peer: PeerId, offer_id: u32, sdp: String },
+    /// Have the server offer (`Subscriber`), optionally with new ICE credentials. -> `Offer`.
+    MakeOffer { peer: PeerId, ice_restart: bool },
+    /// A client's answer to the newest `Offer` event; one with another id is ignored.
+    Answer { peer: PeerId, offer_id: u32, sdp: String },
+    /// Bind an m-line of the publisher to a track. May come before or after media does.
+    Publish { peer: PeerId, publication: Publication },
+    Unpublish { track: TrackId },
+    SetMuted { track: TrackId, muted: bool },
+    Subscribe { peer: PeerId, track: TrackId, settings: SubscriptionSettings },
+    Unsubscribe { peer: PeerId, track: TrackId },
+    SetSubscription { peer: PeerId, track: TrackId, settings: SubscriptionSettings },
+    /// One message to many peers (bounded queue per peer and channel; a slow reader harms only itself).
+    SendData { peers: Vec<PeerId>, channel: Channel, payload: Vec<u8> },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PeerOptions {
+    /// May the allocator pause video when bandwidth is short (LiveKit's `subscriber_allow_pause`)?
+    pub allow_pause: bool,
+}
+
+/// One m-line of an applied offer on which the client sends, so that the signal plane can match it with AddTrack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedSection {
+    pub mid: String,
+    pub kind: Kind,
+    /// Track id of the client's `a=msid` (LiveKit's cid), empty when there is none.
+    pub cid: String,
+    /// Mime types in the client's order of preference, e.g. `video/VP8`.
+    pub codecs: Vec<String>,
+    pub rids: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseReason {
+    /// No valid packet for the ICE timeout.
+    IceTimeout,
+    /// DTLS failed or was closed by the client.
+    Dtls,
+    /// The client did not connect in time.
+    ConnectTimeout,
+    /// Bad input from this peer (what exactly is in the event's message).
+    ProtocolError,
+    /// A limit (streams, rate, queue) was exceeded.
+    LimitExceeded,
+    /// A fault of ours, contained to this peer.
+    Internal,
+}
+
+impl CloseReason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CloseReason::IceTimeout => "ice_timeout",
+            CloseReason::Dtls => "dtls",
+            CloseReason::ConnectTimeout => "connect_timeout",
+            CloseReason::ProtocolError => "protocol_error",
+            CloseReason::LimitExceeded => "limit_exceeded",
+            CloseReason::Internal => "internal",
+        }
+    }
+}
+
+/// Events to the signal plane. Control events are never dropped; `Speakers` and `Quality` coalesce.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    Answer {
+        peer: PeerId,
+        offer_id: u32,
+        sdp: String,
+        /// Downstream sections: (mid, track sid).
+        mid_to_track: Vec<(String, String)>,
+        sections: Vec<OfferedSection>,
+    },
+    OfferRejected { peer: PeerId, offer_id: u32, message: String },
+    Offer { peer: PeerId, offer_id: u32, sdp: String, mid_to_track: Vec<(String, String)> },
+    /// ICE and DTLS are up; media and data may flow. Once per peer.
+    Connected { peer: PeerId },
+    /// A data channel of the protocol is open.
+    ChannelOpen { peer: PeerId, channel: Channel },
+    /// The peer is gone; it needs no ClosePeer, sending one is harmless.
+    PeerClosed { peer: PeerId, reason: CloseReason, message: String },
+    /// Pending subscriptions need a renegotiation by the client (`Single`), with this many sections *in addition* to
+    /// the free ones it has. (0, 0) = a new offer is enough.
+    SectionsNeeded { peer: PeerId, audio: u32, video: u32 },
+    /// A pending subscription needs a server offer (`Subscriber`); answer with MakeOffer, debounced.
+    OfferNeeded { peer: PeerId },
+    /// First RTP of a published track. `mime` e.g. `video/VP8`, `audio/opus`, `audio/red`.
+    TrackStarted { track: TrackId, mime: String },
+    /// The publisher removed or stopped the m-line in its offer.
+    TrackEnded { track: TrackId },
+    /// A subscriber's down track is bound (negotiated).
+    Subscribed { peer: PeerId, track: TrackId },
+    /// The subscription cannot be: no codec in common.
+    SubscriptionFailed { peer: PeerId, track: TrackId, message: String },
+    /// Qualities wanted by any subscriber, per track (dynacast); empty = nobody wants it.
+    QualitiesWanted { track: TrackId, qualities: Vec<Quality> },
+    /// The allocator paused or resumed a subscription.
+    StreamState { peer: PeerId, track: TrackId, paused: bool },
+    /// Changed audio levels of a room: (publishing peer, level 0..=1, active).
+    Speakers { room: RoomId, levels: Vec<(PeerId, f32, bool)> },
+    /// Connection quality of a peer, 1.0 (bad) ..= 5.0 (excellent); 0.0 = lost. Only on change, at most every 5 s.
+    Quality { peer: PeerId, score: f32 },
+    Data { peer: PeerId, channel: Channel, payload: Vec<u8> },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Proto {
+    Udp,
+    /// ICE-TCP: the framing of RFC 4571 is the I/O layer's, one connection per remote address.
+    Tcp,
+}
+
+/// Where datagrams of a shard arrive: what goes into the candidates of its answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardConfig {
+    /// Local UDP address datagrams are received on (as handed to `receive`).
+    pub udp_local: SocketAddr,
+    /// Advertised UDP addresses (candidates), best first.
+    pub udp_candidates: Vec<SocketAddr>,
+    /// Advertised ICE-TCP (passive) addresses; empty = no TCP.
+    pub tcp_candidates: Vec<SocketAddr>,
+    pub limits: Limits,
+}
+
+/// Bounds on what one peer or one address may make us keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    pub max_peers: usize,
+    pub max_ssrcs_per_peer: usize,
+    pub max_sdp_bytes: usize,
+    pub max_sections: usize,
+    pub max_data_message_bytes: usize,
+    /// Bytes waiting per peer and data channel before lossy messages are dropped and a reliable reader is closed.
+    pub max_data_queue_bytes: usize,
+    pub connect_timeout_ms: u64,
+    pub ice_timeout_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            max_peers: 20_000,
+            max_ssrcs_per_peer: 256,
+            max_sdp_bytes: 256 * 1024,
+            max_sections: 1024,
+            max_data_message_bytes: 64 * 1024,
+            max_data_queue_bytes: 4 * 1024 * 1024,
+            connect_timeout_ms: 30_000,
+            ice_timeout_ms: 15_000,
+        }
+    }
+}
+
+/// One datagram to send. The bytes are `buffer[start..start + len]` of the egress it came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transmit {
+    pub proto: Proto,
+    pub destination: SocketAddr,
+    pub start: usize,
+    pub len: usize,
+}
+
+/// Datagrams gathered during one wake-up of a shard, in order. Consecutive entries to one destination and of one size
+/// are a run that the I/O layer may send with UDP GSO; the core emits per subscriber so that such runs are long.
+#[derive(Debug, Default)]
+pub struct Egress {
+    pub buffer: Vec<u8>,
+    pub transmits: Vec<Transmit>,
+}
+
+impl Egress {
+    pub fn clear(&mut self) {
+        self.buffer.clear();
+        self.transmits.clear();
+    }
+}
+
+/// One received datagram. `payload` is scratch space: the core decrypts in place.
+#[derive(Debug)]
+pub struct Datagram<'a> {
+    pub proto: Proto,
+    pub source: SocketAddr,
+    pub payload: &'a mut [u8],
+}
+
+/// Counters of one shard since it started (monotonic, except where a doc says gauge).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Gauge.
+    pub peers: u64,
+    /// Gauge.
+    pub tracks: u64,
+    /// Gauge.
+    pub subscriptions: u64,
+    pub datagrams_in: u64,
+    pub bytes_in: u64,
+    pub datagrams_out: u64,
+    pub bytes_out: u64,
+    pub rtp_in: u64,
+    pub rtp_forwarded: u64,
+    /// Dropped by us: unknown source, bad packet, failed authentication, replay, over a limit.
+    pub dropped_unknown: u64,
+    pub dropped_malformed: u64,
+    pub dropped_auth: u64,
+    pub dropped_limit: u64,
+    pub nacks_in: u64,
+    pub nacks_out: u64,
+    pub retransmitted: u64,
+    pub keyframe_requests_in: u64,
+    pub keyframe_requests_out: u64,
+    pub data_in: u64,
+    pub data_out: u64,
+    pub data_dropped: u64,
+    pub peer_panics: u64,
+}

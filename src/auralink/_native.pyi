@@ -1,0 +1,134 @@
+"""The typed face of the Rust media core. Ids are plain ints handed out by the caller and never reused.
+
+Every method returns at once and never blocks on a shard; answers come as events from `drain`. Event tuples start with
+their name; their shapes are the aliases below. The whole contract in prose: crates/media/src/api.rs.
+"""
+
+from typing import Literal, TypeAlias, TypedDict
+
+SOURCE_DIGEST: str
+"""Digest of the Rust sources the extension was built from; start-up refuses a stale build."""
+
+ChannelLabel: TypeAlias = Literal["_reliable", "_lossy", "_data_track"]
+KindName: TypeAlias = Literal["audio", "video"]
+QualityName: TypeAlias = Literal["low", "medium", "high"]
+SourceName: TypeAlias = Literal["microphone", "camera", "screen_share", "screen_share_audio", "unknown"]
+RoleName: TypeAlias = Literal["single", "publisher", "subscriber"]
+
+class OfferedSection(TypedDict):
+    mid: str
+    kind: KindName
+    cid: str
+    codecs: list[str]
+    rids: list[str]
+
+Event: TypeAlias = (
+    tuple[Literal["answer"], int, int, str, dict[str, str], list[OfferedSection]]  # peer, offer_id, sdp, mid->sid, ..
+    | tuple[Literal["offer_rejected"], int, int, str]  # peer, offer_id, message
+    | tuple[Literal["offer"], int, int, str, dict[str, str]]  # peer, offer_id, sdp, mid -> track sid
+    | tuple[Literal["connected"], int]  # peer
+    | tuple[Literal["channel_open"], int, ChannelLabel]  # peer
+    | tuple[Literal["peer_closed"], int, str, str]  # peer, reason, message
+    | tuple[Literal["sections_needed"], int, int, int]  # peer, audio, video
+    | tuple[Literal["offer_needed"], int]  # peer
+    | tuple[Literal["track_started"], int, str]  # track, mime
+    | tuple[Literal["track_ended"], int]  # track
+    | tuple[Literal["subscribed"], int, int]  # peer, track
+    | tuple[Literal["subscription_failed"], int, int, str]  # peer, track, message
+    | tuple[Literal["qualities_wanted"], int, list[QualityName]]  # track
+    | tuple[Literal["stream_state"], int, int, bool]  # peer, track, paused
+    | tuple[Literal["speakers"], int, list[tuple[int, float, bool]]]  # room, (peer, level 0..1, active)
+    | tuple[Literal["quality"], int, float]  # peer, score 1..5, 0 = lost
+    | tuple[Literal["data"], int, ChannelLabel, bytes]  # peer
+    | tuple[Literal["shard_failed"], int, list[int]]  # shard, its rooms: all peers of them are gone
+)
+
+class EngineClosed(RuntimeError): ...
+class EngineFull(RuntimeError): ...
+
+class Engine:
+    """The media engine: shard threads, sockets, peers. One per process; unusable after fork."""
+
+    def __init__(
+        self,
+        *,
+        bind_addresses: list[str],
+        advertised_addresses: list[str],
+        udp_port: int,
+        tcp_port: int,
+        shards: int = 1,
+        limits: dict[str, int] | None = None,
+    ) -> None:
+        """Bind and start. `udp_port` is the first shard's, the next shards take the following ports; `tcp_port` 0 means
+        no ICE-TCP. Port 0 for udp picks a free one. Empty `advertised_addresses` advertises the bound ones (and, for a
+        wildcard bind, every interface address). Raises OSError naming the port that is taken, ValueError for an address
+        that does not parse."""
+
+    @property
+    def udp_ports(self) -> list[int]: ...
+    @property
+    def tcp_port(self) -> int: ...
+    @property
+    def warnings(self) -> list[str]:
+        """What the operator should know, such as a receive buffer the kernel capped."""
+
+    def fileno(self) -> int:
+        """An eventfd, readable when `drain` has something; drain until it returns less than asked for."""
+
+    def drain(self, max_events: int) -> list[Event]: ...
+    def stats(self) -> dict[str, int]:
+        """Counters summed over shards (names as in `Counters`), plus `events_queued`, `commands_queued`."""
+
+    def close(self, timeout_s: float) -> None:
+        """Stop the threads and close the sockets. Idempotent."""
+
+    def create_room(self, room: int) -> None: ...
+    def close_room(self, room: int) -> None: ...
+    def create_peer(self, peer: int, room: int, role: RoleName, *, allow_pause: bool = False) -> None: ...
+    def close_peer(self, peer: int) -> None: ...
+    def offer(self, peer: int, offer_id: int, sdp: str) -> None: ...
+    def make_offer(self, peer: int, *, ice_restart: bool = False) -> None: ...
+    def answer(self, peer: int, offer_id: int, sdp: str) -> None: ...
+    def publish(
+        self,
+        peer: int,
+        track: int,
+        *,
+        mid: str,
+        sid: str,
+        stream_id: str,
+        kind: KindName,
+        source: SourceName,
+        muted: bool,
+        layers: list[tuple[QualityName, int, int, int]],
+    ) -> None:
+        """`layers`: (quality, width px, height px, bit rate bps), as announced in AddTrack."""
+
+    def unpublish(self, track: int) -> None: ...
+    def set_muted(self, track: int, muted: bool) -> None: ...
+    def subscribe(
+        self,
+        peer: int,
+        track: int,
+        *,
+        enabled: bool = True,
+        quality: QualityName = "high",
+        width: int = 0,
+        height: int = 0,
+        fps: int = 0,
+        priority: int = 0,
+    ) -> None: ...
+    def set_subscription(
+        self,
+        peer: int,
+        track: int,
+        *,
+        enabled: bool,
+        quality: QualityName,
+        width: int,
+        height: int,
+        fps: int,
+        priority: int,
+    ) -> None: ...
+    def unsubscribe(self, peer: int, track: int) -> None: ...
+    def send_data(self, peers: list[int], channel: ChannelLabel, payload: bytes) -> None: ...
