@@ -2,4 +2,9 @@
 //! events. No socket, thread, clock or Python in here.
 
 pub mod api;
+mod shard;
+mod transport;
 pub mod wire;
+
+pub use shard::Shard;
+pub use transport::{Identity, IdentityError};
