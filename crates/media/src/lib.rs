@@ -2,6 +2,7 @@
 //! events. No socket, thread, clock or Python in here.
 
 pub mod api;
+pub mod negotiate;
 mod shard;
 mod transport;
 pub mod wire;
