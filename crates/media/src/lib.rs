@@ -3,7 +3,10 @@
 
 pub mod api;
 pub mod negotiate;
+pub mod pacer;
+pub mod quality;
 mod shard;
+pub mod speakers;
 mod transport;
 pub mod wire;
 
