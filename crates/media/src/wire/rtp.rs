@@ -3,6 +3,9 @@
 use super::WireError;
 use super::bytes::{read_u8, read_u16, read_u32};
 
+#[cfg(test)]
+mod tests;
+
 const FIXED_HEADER: usize = 12;
 const ONE_BYTE_PROFILE: u16 = 0xBEDE;
 const TWO_BYTE_PROFILE: u16 = 0x1000;
