@@ -3,6 +3,7 @@
 
 pub mod allocator;
 pub mod api;
+pub mod bwe;
 pub mod negotiate;
 pub mod pacer;
 pub mod quality;
