@@ -1,0 +1,292 @@
+"""The database: a bounded pool, one transaction per use case, and the principal the rows are shown to.
+
+Row-level security reads four settings, local to the transaction, through the SQL functions of migration 0001:
+`app_org_ids()` (uuid[], the principal's organisations), `app_org_id()` (the one acted for), `app_user_id()`,
+`app_room_id()` (a guest's only room) and `app_is_system()`. They are unset outside a transaction, so a connection that
+comes back from the pool shows nothing to anyone.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+from pydantic import Field
+from sqlalchemy import URL, DateTime, MetaData, Uuid, make_url, text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from auralink.kit.auth import Principal, PrincipalKind
+from auralink.kit.clock import Clock, SystemClock
+from auralink.kit.errors import Unavailable
+from auralink.kit.events import Event
+from auralink.kit.ids import EventId, Id, OrgId, RoomId, UserId
+from auralink.kit.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_CONNECT_FIRST_WAIT = 0.1
+_CONNECT_LONGEST_WAIT = 5.0
+
+
+class DatabaseSettings(Settings):
+    """AURALINK_DATABASE_POOL_SIZE and so on; times in seconds."""
+
+    database_pool_size: int = Field(10, ge=1, le=500)
+    database_pool_wait: float = Field(5.0, gt=0)
+    database_connect_timeout: float = Field(5.0, gt=0)
+    database_statement_timeout: float = Field(10.0, gt=0)
+    database_lock_timeout: float = Field(5.0, gt=0)
+    database_idle_timeout: float = Field(15.0, gt=0)
+    """The longest a transaction may sit idle before the server ends it."""
+
+
+class DatabaseUnavailable(Unavailable):
+    code = "database_unavailable"
+    title = "The database does not answer"
+
+
+class Base(DeclarativeBase):
+    """Base of every domain's tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+            "uq": "%(table_name)s_%(column_0_N_name)s_key",
+            "ck": "%(table_name)s_%(constraint_name)s_check",
+            "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+            "pk": "%(table_name)s_pkey",
+        }
+    )
+
+
+class IdType(TypeDecorator[Id]):
+    """A typed id kept as uuid: `mapped_column(IdType(RoomId), primary_key=True)`."""
+
+    impl = Uuid
+    cache_ok = True
+
+    def __init__(self, kind: type[Id]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> UUID | None:  # noqa: ARG002
+        if value is None:
+            return None
+        if not isinstance(value, self.kind):
+            raise TypeError(f"{self.kind.__name__} wanted, {type(value).__name__} given")
+        return value.uuid
+
+    def process_result_value(self, value: UUID | None, dialect: Dialect) -> Id | None:  # noqa: ARG002
+        return None if value is None else self.kind(value)
+
+
+SHARED_TYPES: dict[Any, TypeEngine[Any]] = {
+    datetime: DateTime(timezone=True),
+    OrgId: IdType(OrgId),
+    UserId: IdType(UserId),
+    RoomId: IdType(RoomId),
+    EventId: IdType(EventId),
+}
+Base.registry.update_type_annotation_map(SHARED_TYPES)
+
+
+class Tx:
+    """One transaction. `session` runs SQL as the principal; events emitted here are committed with it or not at all."""
+
+    def __init__(self, session: AsyncSession, principal: Principal) -> None:
+        self.session = session
+        self.principal = principal
+        self._events: list[Event] = []
+        self._after_commit: list[Callable[[], None]] = []
+
+    def emit(self, event: Event) -> None:
+        """Record that something happened. Written to the outbox at the end of this transaction, in order."""
+        self._events.append(event)
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Run something quick and harmless to lose once the commit is durable, such as waking a waiter."""
+        self._after_commit.append(action)
+
+    def take_events(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+    def run_after_commit(self) -> None:
+        for action in self._after_commit:
+            action()
+
+
+EventWriter = Callable[[AsyncSession, Sequence[Event]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    size: int
+    in_use: int
+
+
+class Database:
+    """Owner of the pool. `write_events` is the outbox's; it runs inside the transaction, just before the commit."""
+
+    def __init__(self, url: str | URL, settings: DatabaseSettings, write_events: EventWriter, name: str = "auralink"):
+        self.url = _asyncpg_url(url)
+        self._settings = settings
+        self._write_events = write_events
+        self.engine: AsyncEngine = create_async_engine(
+            self.url,
+            pool_size=settings.database_pool_size,
+            max_overflow=0,
+            pool_timeout=settings.database_pool_wait,
+            pool_pre_ping=True,
+            pool_recycle=1800,
+            connect_args={
+                "timeout": settings.database_connect_timeout,
+                "command_timeout": settings.database_statement_timeout + 5,
+                "server_settings": {
+                    "application_name": name,
+                    "timezone": "UTC",
+                    "statement_timeout": _milliseconds(settings.database_statement_timeout),
+                    "lock_timeout": _milliseconds(settings.database_lock_timeout),
+                    "idle_in_transaction_session_timeout": _milliseconds(settings.database_idle_timeout),
+                },
+            },
+        )
+
+    @asynccontextmanager
+    async def transaction(self, principal: Principal) -> AsyncIterator[Tx]:
+        """Commits when the block ends, rolls back when it raises. Raises DatabaseUnavailable when there is no
+        connection to be had in time."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as session:
+            with _unavailable_when_gone():
+                await _show_rows_to(session, principal)
+            tx = Tx(session, principal)
+            with _unavailable_when_gone():
+                yield tx
+                await session.flush()
+                if events := tx.take_events():
+                    await self._write_events(session, events)
+                await session.commit()
+        tx.run_after_commit()
+
+    async def wait_until_ready(
+        self, clock: Clock | None = None, tell: Callable[[str], None] | None = None, deadline: float = 60.0
+    ) -> None:
+        """Connect, waiting ever longer between attempts (jittered). `tell` hears what is waited for and why.
+        Raises DatabaseUnavailable after `deadline` seconds."""
+        clock = clock or SystemClock()
+        started = clock.monotonic()
+        wait = _CONNECT_FIRST_WAIT
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                await self.check()
+                return
+            except DatabaseUnavailable as error:
+                elapsed = clock.monotonic() - started
+                if elapsed + wait > deadline:
+                    raise
+                pause = wait * random.uniform(0.5, 1.0)  # noqa: S311 (spreads retries, protects nothing)
+                message = f"waiting for the database at {self.where}: {error.detail}; next try in {pause:.1f} s"
+                log.warning("database.waiting", attempt=attempt, where=self.where, reason=error.detail)
+                if tell:
+                    tell(message)
+                await clock.sleep(pause)
+                wait = min(wait * 2, _CONNECT_LONGEST_WAIT)
+
+    async def check(self) -> None:
+        """One round trip. Raises DatabaseUnavailable saying why."""
+        with _unavailable_when_gone():
+            async with self.engine.connect() as connection:
+                await connection.execute(text("select 1"))
+
+    @property
+    def where(self) -> str:
+        """Host, port and database, for people; never the password."""
+        return f"{self.url.host or 'localhost'}:{self.url.port or 5432}/{self.url.database}"
+
+    @property
+    def pool(self) -> PoolState:
+        pool = self.engine.pool
+        return PoolState(self._settings.database_pool_size, int(getattr(pool, "checkedout", lambda: 0)()))
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+async def _show_rows_to(session: AsyncSession, principal: Principal) -> None:
+    await session.execute(_SET_PRINCIPAL, _principal_settings(principal))
+
+
+_SET_PRINCIPAL = text(
+    "select set_config('app.org_ids', :org_ids, true), set_config('app.org_id', :org_id, true), "
+    "set_config('app.user_id', :user_id, true), set_config('app.room_id', :room_id, true), "
+    "set_config('app.role', :role, true)"
+)
+
+
+def _principal_settings(principal: Principal) -> dict[str, str]:
+    def of(value: Id | None) -> str:
+        return str(value.uuid) if value else ""
+
+    return {
+        "org_ids": "{" + ",".join(str(org.uuid) for org in principal.roles) + "}",
+        "org_id": of(principal.org_id),
+        "user_id": of(principal.user_id),
+        "room_id": of(principal.room_id),
+        "role": "system" if principal.kind is PrincipalKind.SYSTEM else principal.kind.value,
+    }
+
+
+class _unavailable_when_gone:  # noqa: N801 (reads as a statement where it is used)
+    """Turns the driver's and the pool's ways of saying "no connection" into DatabaseUnavailable."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        reason = _why_gone(error)
+        if reason:
+            raise DatabaseUnavailable(reason) from error
+
+
+def _why_gone(error: BaseException | None) -> str | None:
+    match error:
+        case PoolTimeout():
+            return "every connection is busy"
+        case InterfaceError() | OperationalError():
+            return _first_line(error.orig or error)
+        case DBAPIError() if error.connection_invalidated:
+            return _first_line(error.orig or error)
+        case OSError() | asyncio.TimeoutError():
+            return _first_line(error) or "no answer in time"
+        case _ if type(error).__module__.startswith("asyncpg"):
+            return _first_line(error) if error else None
+        case _:
+            return None
+
+
+def _first_line(error: BaseException) -> str:
+    line = str(error).strip().splitlines()
+    return line[0] if line else type(error).__name__
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(int(seconds * 1000))
+
+
+def _asyncpg_url(url: str | URL) -> URL:
+    parsed = make_url(url)
+    if not parsed.drivername.startswith("postgres"):
+        raise ValueError(f"AURALINK_DATABASE_URL must be a postgresql:// address, not {parsed.drivername}://")
+    return parsed.set(drivername="postgresql+asyncpg")
