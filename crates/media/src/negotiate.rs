@@ -4,12 +4,20 @@
 //! ids, simulcast layers. The core then decides what it sends where, and [`answer`] writes that down. For server offers
 //! (dual peer connection) [`offer`] writes and [`review_answer`] reads.
 
+mod review;
+mod table;
+#[cfg(test)]
+mod tests;
+mod write;
+
 use std::fmt;
 use std::net::SocketAddr;
 
 use crate::api::{Kind, Proto};
 use crate::wire::codec::Codec;
-use crate::wire::sdp::Description;
+
+pub use review::{review, review_answer};
+pub use write::{answer, offer};
 
 /// Why a description cannot be used. Shown to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,31 +173,4 @@ pub struct OfferedMedia {
     pub kind: Kind,
     /// None = an inactive section, to be reused later.
     pub send: Option<SendStream>,
-}
-
-/// Reads a client's offer: checks what must hold (BUNDLE, rtcp-mux, ICE credentials, a sha-256 fingerprint, unique
-/// mids) and intersects codecs and extensions with ours.
-pub fn review(offer: &Description) -> Result<Review, NegotiationError> {
-    let _ = offer;
-    Err(NegotiationError("not a usable offer".into()))
-}
-
-/// Writes the answer to a reviewed offer. Payload types and extension ids echo the offer; sections in which nothing
-/// flows are `inactive`; rejected ones leave the BUNDLE group.
-pub fn answer(offer: &Description, review: &Review, local: &LocalTransport, plans: &[Plan]) -> Description {
-    let _ = (offer, review, local, plans);
-    Description::default()
-}
-
-/// Writes a server offer: the data section first (mid `data_mid`), then `media` in the given order, which must only
-/// grow from offer to offer.
-pub fn offer(local: &LocalTransport, data_mid: &str, media: &[OfferedMedia]) -> Description {
-    let _ = (local, data_mid, media);
-    Description::default()
-}
-
-/// Reads a client's answer to `offer`. In each section `client_receives` says whether our stream was accepted.
-pub fn review_answer(offer: &Description, answer: &Description) -> Result<Review, NegotiationError> {
-    let _ = (offer, answer);
-    Err(NegotiationError("not a usable answer".into()))
 }

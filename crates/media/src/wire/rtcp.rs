@@ -70,23 +70,41 @@ impl ReportBlock {
 /// One packet of a compound.
 #[derive(Debug, Clone, Copy)]
 pub enum Packet<'a> {
-    SenderReport { info: SenderInfo, blocks: ReportBlocks<'a> },
-    ReceiverReport { ssrc: u32, blocks: ReportBlocks<'a> },
+    SenderReport {
+        info: SenderInfo,
+        blocks: ReportBlocks<'a>,
+    },
+    ReceiverReport {
+        ssrc: u32,
+        blocks: ReportBlocks<'a>,
+    },
     /// SDES; only counted, never interpreted.
     SourceDescription,
     /// SSRCs that left.
-    Bye { ssrcs: Ssrcs<'a> },
+    Bye {
+        ssrcs: Ssrcs<'a>,
+    },
     /// Generic NACK: [`Nack::sequences`] of `media_ssrc` are missing.
     Nack(Nack<'a>),
     /// Picture loss: a key frame of `media_ssrc` is wanted.
-    PictureLoss { sender_ssrc: u32, media_ssrc: u32 },
+    PictureLoss {
+        sender_ssrc: u32,
+        media_ssrc: u32,
+    },
     /// Full intra request: key frames of these streams are wanted.
     FullIntra(FullIntra<'a>),
     /// Receiver-estimated maximum bit rate over `ssrcs`.
-    Remb { sender_ssrc: u32, bitrate_bps: u64, ssrcs: Ssrcs<'a> },
+    Remb {
+        sender_ssrc: u32,
+        bitrate_bps: u64,
+        ssrcs: Ssrcs<'a>,
+    },
     TransportFeedback(twcc::Feedback<'a>),
     /// Well-formed, but nothing we know.
-    Other { packet_type: u8, format: u8 },
+    Other {
+        packet_type: u8,
+        format: u8,
+    },
 }
 
 /// Iterates over the packets of a (decrypted) compound packet. After the first error it ends.

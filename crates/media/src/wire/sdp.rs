@@ -3,7 +3,13 @@
 //! Unknown attributes are dropped. Attributes given at session level that sections inherit (ICE, fingerprint, setup,
 //! header extensions) are copied into every section, so that readers look at sections only.
 
+mod parse;
+mod print;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
+use std::net::IpAddr;
 
 /// What a peer may make us parse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +49,9 @@ pub struct Description {
 }
 
 impl Description {
+    /// Reads a description of at most `bounds`; lines may end in CRLF or LF.
     pub fn parse(text: &str, bounds: &Bounds) -> Result<Description, SdpError> {
-        let _ = (text, bounds);
-        Err(SdpError { line: 0, message: "not a session description" })
+        parse::description(text, bounds)
     }
 
     pub fn section(&self, mid: &str) -> Option<&Section> {
@@ -59,13 +65,6 @@ impl Description {
     }
 }
 
-/// Prints with CRLF line ends, ready for the wire.
-impl fmt::Display for Description {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "v=0\r\n")
-    }
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Media {
     Audio,
@@ -73,6 +72,17 @@ pub enum Media {
     Application,
     /// Something we reject, with its name.
     Other(String),
+}
+
+impl Media {
+    pub fn as_str(&self) -> &str {
+        match self {
+            Media::Audio => "audio",
+            Media::Video => "video",
+            Media::Application => "application",
+            Media::Other(name) => name,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -120,8 +130,8 @@ pub struct Section {
     pub protocol: String,
     /// Payload types in order of preference, or the data channel format.
     pub formats: Vec<String>,
-    /// Address of the c-line, without the network type; empty = none.
-    pub connection: String,
+    /// Address of the c-line.
+    pub connection: Option<IpAddr>,
     pub mid: String,
     pub direction: Direction,
     pub rtcp_mux: bool,
@@ -145,6 +155,38 @@ pub struct Section {
     pub max_message_size: Option<u64>,
 }
 
+impl Section {
+    pub fn new(media: Media) -> Section {
+        Section {
+            media,
+            port: 9,
+            bundle_only: false,
+            protocol: String::new(),
+            formats: Vec::new(),
+            connection: None,
+            mid: String::new(),
+            direction: Direction::SendRecv,
+            rtcp_mux: false,
+            rtcp_rsize: false,
+            ice_ufrag: String::new(),
+            ice_pwd: String::new(),
+            fingerprints: Vec::new(),
+            setup: None,
+            candidates: Vec::new(),
+            end_of_candidates: false,
+            codecs: Vec::new(),
+            extensions: Vec::new(),
+            msid: None,
+            rids: Vec::new(),
+            simulcast: Simulcast::default(),
+            ssrcs: Vec::new(),
+            ssrc_groups: Vec::new(),
+            sctp_port: None,
+            max_message_size: None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
     /// Lower case, e.g. `sha-256`.
@@ -153,7 +195,7 @@ pub struct Fingerprint {
 }
 
 /// rtpmap, fmtp and rtcp-fb of one payload type.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CodecLine {
     pub payload_type: u8,
     pub name: String,

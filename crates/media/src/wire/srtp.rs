@@ -119,10 +119,10 @@ impl Context {
                     .map_err(|_| WireError::Authentication)?;
                 out.extend_from_slice(tag.as_ref());
             }
-            Cipher::CounterMode { key, salt, authentication } => {
-                counter_mode(key, salt, ssrc, index, payload)?;
-                let tag = authenticate(authentication, packet, &roll_over_counter(index));
-                out.extend_from_slice(tag.as_ref().get(..SHA1_80_TAG).ok_or(WireError::Authentication)?);
+            Cipher::CounterMode(mode) => {
+                mode.apply(ssrc, index, payload)?;
+                let tag = mode.tag(packet, &roll_over_counter(index))?;
+                out.extend_from_slice(&tag);
             }
         }
         Ok(())
@@ -145,11 +145,11 @@ impl Context {
                 key.open_in_place(gcm_nonce(salt, ssrc, index), Aad::from(&*header), sealed)
                     .map_err(|_| WireError::Authentication)?;
             }
-            Cipher::CounterMode { key, salt, authentication } => {
+            Cipher::CounterMode(mode) => {
                 let (plain, tag) = packet.split_at_mut_checked(plain_len).ok_or(WireError::Truncated)?;
-                verify(authentication, plain, &roll_over_counter(index), tag)?;
+                mode.verify(plain, &roll_over_counter(index), tag)?;
                 let payload = plain.get_mut(header_len..).ok_or(WireError::Truncated)?;
-                counter_mode(key, salt, ssrc, index, payload)?;
+                mode.apply(ssrc, index, payload)?;
             }
         }
         Ok(plain_len)
@@ -172,11 +172,11 @@ impl Context {
                 out.extend_from_slice(tag.as_ref());
                 out.extend_from_slice(&index_word);
             }
-            Cipher::CounterMode { key, salt, authentication } => {
-                counter_mode(key, salt, ssrc, index.into(), body)?;
-                let tag = authenticate(authentication, packet, &index_word);
+            Cipher::CounterMode(mode) => {
+                mode.apply(ssrc, index.into(), body)?;
+                let tag = mode.tag(packet, &index_word)?;
                 out.extend_from_slice(&index_word);
-                out.extend_from_slice(tag.as_ref().get(..SHA1_80_TAG).ok_or(WireError::Authentication)?);
+                out.extend_from_slice(&tag);
             }
         }
         Ok(())
@@ -206,12 +206,12 @@ impl Context {
                 key.open_in_place(gcm_nonce(salt, ssrc, index.into()), Aad::from(associated), sealed)
                     .map_err(|_| WireError::Authentication)?;
             }
-            Cipher::CounterMode { key, salt, authentication } => {
+            Cipher::CounterMode(mode) => {
                 let (plain, trailer) = packet.split_at_mut_checked(plain_len).ok_or(WireError::Truncated)?;
                 let (word, tag) = trailer.split_at_checked(SRTCP_INDEX).ok_or(WireError::Truncated)?;
-                verify(authentication, plain, word, tag)?;
+                mode.verify(plain, word, tag)?;
                 let body = plain.get_mut(RTCP_CLEAR..).ok_or(WireError::Truncated)?;
-                counter_mode(key, salt, ssrc, index.into(), body)?;
+                mode.apply(ssrc, index.into(), body)?;
             }
         }
         Ok((plain_len, index))
@@ -226,8 +226,45 @@ impl std::fmt::Debug for Context {
 }
 
 enum Cipher {
-    Gcm { key: LessSafeKey, salt: [u8; 12] },
-    CounterMode { key: EncryptingKey, salt: [u8; 14], authentication: hmac::Key },
+    Gcm {
+        key: LessSafeKey,
+        salt: [u8; 12],
+    },
+    /// Boxed: large, and only a fallback.
+    CounterMode(Box<CounterMode>),
+}
+
+struct CounterMode {
+    key: EncryptingKey,
+    salt: [u8; 14],
+    authentication: hmac::Key,
+}
+
+impl CounterMode {
+    /// Encrypts or decrypts (RFC 3711 section 4.1.1): IV = salt << 16 XOR SSRC << 64 XOR index << 16.
+    fn apply(&self, ssrc: u32, index: u64, data: &mut [u8]) -> Result<(), WireError> {
+        let [s0, s1, s2, s3] = ssrc.to_be_bytes();
+        let [_, _, i0, i1, i2, i3, i4, i5] = index.to_be_bytes();
+        let mut iv = [0, 0, 0, 0, s0, s1, s2, s3, i0, i1, i2, i3, i4, i5, 0, 0];
+        iv.iter_mut().zip(&self.salt).for_each(|(byte, salt)| *byte ^= salt);
+        self.key
+            .less_safe_encrypt(data, EncryptionContext::Iv128(FixedLength::from(iv)))
+            .map_err(|_| WireError::Authentication)?;
+        Ok(())
+    }
+
+    /// Tag over packet and trailer.
+    fn tag(&self, packet: &[u8], trailer: &[u8]) -> Result<[u8; SHA1_80_TAG], WireError> {
+        let mut context = hmac::Context::with_key(&self.authentication);
+        context.update(packet);
+        context.update(trailer);
+        context.sign().as_ref().first_chunk().copied().ok_or(WireError::Authentication)
+    }
+
+    fn verify(&self, packet: &[u8], trailer: &[u8], tag: &[u8]) -> Result<(), WireError> {
+        let expected = self.tag(packet, trailer)?;
+        verify_slices_are_equal(&expected, tag).map_err(|_| WireError::Authentication)
+    }
 }
 
 /// Key derivation labels of RFC 3711 section 4.3.
@@ -267,14 +304,14 @@ impl Derivation {
         match self.profile {
             Profile::AeadAes256Gcm => gcm(&self.derive::<32>(labels.key)?, self.derive(labels.salt)?),
             Profile::AeadAes128Gcm => gcm(&self.derive::<16>(labels.key)?, self.derive(labels.salt)?),
-            Profile::Aes128CmSha1_80 => Ok(Cipher::CounterMode {
+            Profile::Aes128CmSha1_80 => Ok(Cipher::CounterMode(Box::new(CounterMode {
                 key: counter_mode_key(&self.derive::<16>(labels.key)?)?,
                 salt: self.derive(labels.salt)?,
                 authentication: hmac::Key::new(
                     hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
                     &self.derive::<20>(labels.authentication)?,
                 ),
-            }),
+            }))),
         }
     }
 }
@@ -298,36 +335,6 @@ fn gcm_nonce(salt: &[u8; 12], ssrc: u32, index: u64) -> Nonce {
     let mut nonce = [0, 0, s0, s1, s2, s3, i0, i1, i2, i3, i4, i5];
     nonce.iter_mut().zip(salt).for_each(|(byte, salt)| *byte ^= salt);
     Nonce::assume_unique_for_key(nonce)
-}
-
-/// Encrypts or decrypts (RFC 3711 section 4.1.1): IV = salt << 16 XOR SSRC << 64 XOR index << 16.
-fn counter_mode(
-    key: &EncryptingKey,
-    salt: &[u8; 14],
-    ssrc: u32,
-    index: u64,
-    data: &mut [u8],
-) -> Result<(), WireError> {
-    let [s0, s1, s2, s3] = ssrc.to_be_bytes();
-    let [_, _, i0, i1, i2, i3, i4, i5] = index.to_be_bytes();
-    let mut iv = [0, 0, 0, 0, s0, s1, s2, s3, i0, i1, i2, i3, i4, i5, 0, 0];
-    iv.iter_mut().zip(salt).for_each(|(byte, salt)| *byte ^= salt);
-    key.less_safe_encrypt(data, EncryptionContext::Iv128(FixedLength::from(iv)))
-        .map_err(|_| WireError::Authentication)?;
-    Ok(())
-}
-
-fn authenticate(key: &hmac::Key, packet: &[u8], trailer: &[u8]) -> hmac::Tag {
-    let mut context = hmac::Context::with_key(key);
-    context.update(packet);
-    context.update(trailer);
-    context.sign()
-}
-
-fn verify(key: &hmac::Key, packet: &[u8], trailer: &[u8], tag: &[u8]) -> Result<(), WireError> {
-    let expected = authenticate(key, packet, trailer);
-    let expected = expected.as_ref().get(..SHA1_80_TAG).ok_or(WireError::Authentication)?;
-    verify_slices_are_equal(expected, tag).map_err(|_| WireError::Authentication)
 }
 
 fn roll_over_counter(index: u64) -> [u8; 4] {

@@ -15,9 +15,14 @@ pub enum Codec {
     Red,
     Vp8,
     /// `profile` is the profile-id of the fmtp (0 = 8 bit 4:2:0).
-    Vp9 { profile: u8 },
+    Vp9 {
+        profile: u8,
+    },
     /// Profile and level as in profile-level-id; mode 0 or 1.
-    H264 { profile_level: u32, packetization_mode: u8 },
+    H264 {
+        profile_level: u32,
+        packetization_mode: u8,
+    },
     Av1,
 }
 
