@@ -88,7 +88,11 @@ pub enum StartError {
     /// The configuration cannot be: no address, no shard, ports past 65,535.
     Invalid(&'static str),
     /// An address could not be bound, most often because its port is taken.
-    Bind { protocol: &'static str, address: SocketAddr, source: io::Error },
+    Bind {
+        protocol: &'static str,
+        address: SocketAddr,
+        source: io::Error,
+    },
     /// The kernel refused something else.
     Io(io::Error),
     Identity(IdentityError),

@@ -1,6 +1,8 @@
 //! Which shard a room, peer, track or ICE user fragment lives on. Asked per command and per control event, never per
 //! packet.
 
+use std::collections::hash_map::Entry;
+
 use auralink_media::api::{Command, Event, PeerId, RoomId, TrackId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -133,9 +135,9 @@ impl Directory {
             | Event::StreamState { peer, .. }
             | Event::Quality { peer, .. }
             | Event::Data { peer, .. } => Some(*peer),
-            Event::TrackStarted { track, .. }
-            | Event::TrackEnded { track }
-            | Event::QualitiesWanted { track, .. } => self.tracks.get(track).copied(),
+            Event::TrackStarted { track, .. } | Event::TrackEnded { track } | Event::QualitiesWanted { track, .. } => {
+                self.tracks.get(track).copied()
+            }
             Event::Speakers { .. } => None,
         }
     }
@@ -172,8 +174,8 @@ impl Directory {
     }
 
     fn add_room(&mut self, room: RoomId, shard: ShardIndex) {
-        if !self.rooms.contains_key(&room) {
-            self.rooms.insert(room, Room { shard, peers: FxHashSet::default() });
+        if let Entry::Vacant(vacant) = self.rooms.entry(room) {
+            vacant.insert(Room { shard, peers: FxHashSet::default() });
             self.add_load(shard);
         }
     }

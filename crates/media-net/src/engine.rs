@@ -140,8 +140,7 @@ impl Engine {
             warnings: bound.warnings,
         };
         for context in &contexts {
-            let handle =
-                ShardHandle { mailbox: Arc::clone(&context.mailbox), counters: Arc::clone(&context.counters) };
+            let handle = ShardHandle { mailbox: Arc::clone(&context.mailbox), counters: Arc::clone(&context.counters) };
             engine.shards.push(handle);
         }
         engine.spawn(contexts, bound.tcp, factory, config.queues)?;
@@ -335,11 +334,8 @@ fn thread<T: Send + 'static>(
 
 /// Commands that promise an answer get one even when their peer is gone.
 fn answer_to_unknown(command: &Command) -> Option<Event> {
-    let closed = |peer: PeerId, what: &str| Event::PeerClosed {
-        peer,
-        reason: CloseReason::Internal,
-        message: what.to_owned(),
-    };
+    let closed =
+        |peer: PeerId, what: &str| Event::PeerClosed { peer, reason: CloseReason::Internal, message: what.to_owned() };
     match command {
         Command::CreatePeer { peer, .. } => Some(closed(*peer, "no such room")),
         Command::MakeOffer { peer, .. } => Some(closed(*peer, "no such peer")),
@@ -437,4 +433,3 @@ fn bind_all<S>(
         }
     }
 }
-

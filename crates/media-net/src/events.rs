@@ -17,7 +17,10 @@ use crate::sys::EventFd;
 pub enum NetEvent {
     Core(Event),
     /// The shard panicked and started again, empty: every peer in these rooms is gone.
-    ShardFailed { shard: usize, rooms: Vec<RoomId> },
+    ShardFailed {
+        shard: usize,
+        rooms: Vec<RoomId>,
+    },
 }
 
 enum Slot {
@@ -165,10 +168,9 @@ impl Queue {
             Slot::Quality(peer) => {
                 self.quality.remove(&peer).map(|score| NetEvent::Core(Event::Quality { peer, score }))
             }
-            Slot::Wanted(track) => self
-                .wanted
-                .remove(&track)
-                .map(|qualities| NetEvent::Core(Event::QualitiesWanted { track, qualities })),
+            Slot::Wanted(track) => {
+                self.wanted.remove(&track).map(|qualities| NetEvent::Core(Event::QualitiesWanted { track, qualities }))
+            }
         }
     }
 }

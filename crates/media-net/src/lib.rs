@@ -23,6 +23,6 @@ pub mod udp;
 
 pub use config::{EngineConfig, QueueLimits, StartError};
 pub use core::{Core, CoreFactory};
+pub use counters::Stats;
 pub use engine::{CommandError, Engine};
 pub use events::NetEvent;
-pub use counters::Stats;

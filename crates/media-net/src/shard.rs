@@ -397,7 +397,10 @@ impl<'a, C: Core> ShardLoop<'a, C> {
         if self.events.is_empty() {
             return;
         }
-        if self.events.iter().any(|e| matches!(e, Event::Answer { .. } | Event::Offer { .. } | Event::PeerClosed { .. }))
+        if self
+            .events
+            .iter()
+            .any(|e| matches!(e, Event::Answer { .. } | Event::Offer { .. } | Event::PeerClosed { .. }))
         {
             let mut directory = self.context.directory();
             self.events.iter().for_each(|event| directory.note_event(event));
@@ -482,11 +485,7 @@ impl Routes {
             let exact = sockets.iter().position(|s| s.local().is_ipv4() == address.is_ipv4());
             exact.or_else(|| sockets.iter().position(|s| s.reaches(&address)))
         };
-        Routes {
-            first: [first(v4), first(v6)],
-            ambiguous: able(v4) > 1 || able(v6) > 1,
-            heard: FxHashMap::default(),
-        }
+        Routes { first: [first(v4), first(v6)], ambiguous: able(v4) > 1 || able(v6) > 1, heard: FxHashMap::default() }
     }
 
     fn learn(&mut self, socket: usize, batch: &[Datagram<'_>]) {

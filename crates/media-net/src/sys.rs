@@ -122,8 +122,7 @@ impl Epoll {
         let millis = timeout.map_or(-1, |t| i32::try_from(t.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX));
         let room = self.buffer.len() as libc::c_int;
         // SAFETY: the buffer holds `room` events that the kernel may overwrite.
-        let count =
-            check(unsafe { libc::epoll_wait(self.fd.as_raw_fd(), self.buffer.as_mut_ptr(), room, millis) })?;
+        let count = check(unsafe { libc::epoll_wait(self.fd.as_raw_fd(), self.buffer.as_mut_ptr(), room, millis) })?;
         Ok(count as usize)
     }
 

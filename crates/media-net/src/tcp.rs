@@ -186,13 +186,7 @@ impl Acceptor {
         Ok(())
     }
 
-    fn accept(
-        &self,
-        listener: &OwnedFd,
-        epoll: &Epoll,
-        pending: &mut FxHashMap<u64, Pending>,
-        next_token: &mut u64,
-    ) {
+    fn accept(&self, listener: &OwnedFd, epoll: &Epoll, pending: &mut FxHashMap<u64, Pending>, next_token: &mut u64) {
         let (fd, remote) = match sys::accept(listener) {
             Ok(accepted) => accepted,
             Err(error) => {

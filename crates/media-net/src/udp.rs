@@ -120,9 +120,8 @@ impl RecvBatch {
         self.filled = 0;
         let (fd, flags) = (socket.raw(), libc::MSG_DONTWAIT);
         // SAFETY: the headers describe buffers inside our own live allocation, to which no reference exists now.
-        let count = unsafe {
-            libc::recvmmsg(fd, self.header(0), BATCH as libc::c_uint, flags as _, std::ptr::null_mut())
-        };
+        let count =
+            unsafe { libc::recvmmsg(fd, self.header(0), BATCH as libc::c_uint, flags as _, std::ptr::null_mut()) };
         if count < 0 {
             let error = io::Error::last_os_error();
             return match error.kind() {
@@ -366,9 +365,8 @@ impl Sender {
         self.counters.calls += 1;
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         // SAFETY: the headers were built by `prepare` over buffers that outlive this call and are not changed by it.
-        let sent = unsafe {
-            libc::sendmmsg(socket.raw(), headers.as_mut_ptr(), headers.len() as libc::c_uint, flags as _)
-        };
+        let sent =
+            unsafe { libc::sendmmsg(socket.raw(), headers.as_mut_ptr(), headers.len() as libc::c_uint, flags as _) };
         if sent < 0 { Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)) } else { Ok(sent as usize) }
     }
 

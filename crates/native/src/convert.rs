@@ -1,8 +1,6 @@
 //! Names and shapes of `_native.pyi`, both ways.
 
-use auralink_media::api::{
-    Channel, Event, Kind, Limits, OfferedSection, PeerId, PeerRole, Quality, Source, TrackId,
-};
+use auralink_media::api::{Channel, Event, Kind, Limits, OfferedSection, PeerId, PeerRole, Quality, Source, TrackId};
 use auralink_media_net::NetEvent;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;

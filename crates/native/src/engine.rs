@@ -5,9 +5,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use auralink_media::api::{
-    Command, Layer, PeerId, PeerOptions, Publication, RoomId, SubscriptionSettings, TrackId,
-};
+use auralink_media::api::{Command, Layer, PeerId, PeerOptions, Publication, RoomId, SubscriptionSettings, TrackId};
 use auralink_media_net::{CommandError, Engine as NetEngine, EngineConfig, NetEvent, StartError};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
