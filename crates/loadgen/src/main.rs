@@ -1,1 +1,54 @@
-fn main() {}
+//! `auralink-loadgen`: loads a server that speaks the LiveKit protocol, and measures. One JSON object on stdout.
+#![expect(clippy::indexing_slicing, reason = "a measuring tool: an index out of range should end the run at once")]
+
+mod args;
+mod client;
+mod fleet;
+mod inbound;
+mod io;
+mod joins;
+mod json;
+mod load;
+mod media;
+mod procfs;
+mod proto;
+mod raw;
+mod sdp;
+mod signal;
+mod token;
+mod transport;
+
+use std::process::ExitCode;
+
+use args::Args;
+use json::Json;
+
+const USAGE: &str = "usage: auralink-loadgen run|join|udp --option value ...
+  run   a room under steady load
+  join  join times, one at a time or several at once
+  udp   the raw UDP limit of this machine for the same shape of sends";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    io::raise_descriptor_limit();
+    match command(&words) {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("auralink-loadgen: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command(words: &[String]) -> Result<Json, String> {
+    let (name, options) = words.split_first().ok_or(USAGE)?;
+    match name.as_str() {
+        "run" => load::run(&Args::parse(options, load::OPTIONS)?),
+        "join" => joins::run(&Args::parse(options, joins::OPTIONS)?),
+        "udp" => raw::run(&Args::parse(options, raw::OPTIONS)?),
+        _ => Err(USAGE.to_owned()),
+    }
+}

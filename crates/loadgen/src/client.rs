@@ -1,0 +1,520 @@
+//! One participant: signal socket, transport, what it publishes and what it receives. Owns no loop: the fleet calls it.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use auralink_media::wire::rtcp::{self, Packet};
+use auralink_media::wire::rtp;
+use auralink_media::wire::srtp::{Context, Profile, Writer};
+use str0m::crypto::dtls::SrtpProfile;
+
+use crate::inbound::{Inbound, Latencies};
+use crate::io::{self, BATCH, Outgoing, Receiver, Sender};
+use crate::media::{Burst, Negotiated, Track, VideoShape};
+use crate::proto::{
+    AddTrackRequest, ClientInfo, ConnectionSettings, JoinRequest, LeaveRequest, Ping, Request, Response,
+    SessionDescription, VideoLayer,
+};
+use crate::sdp::{self, Answer, Kind, Local, Section};
+use crate::signal::Signal;
+use crate::token;
+use crate::transport::{Keys, Transport};
+
+/// Receive sections of the first offer, as the official SDKs have them.
+const FIRST_SECTIONS: usize = 3;
+/// LiveKit's protocol number of the newest server release.
+const PROTOCOL: i32 = 17;
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The server and the key pair tokens are minted with.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub server: SocketAddr,
+    pub key: String,
+    pub secret: String,
+    pub room: String,
+}
+
+/// What a participant does.
+#[derive(Debug, Clone)]
+pub struct Role {
+    pub identity: String,
+    pub publish: Vec<Kind>,
+    pub subscribe: bool,
+    pub shape: VideoShape,
+    /// Delay of the first frame against the moment everything is negotiated: spreads publishers over time.
+    pub phase: Duration,
+    pub check_every: u32,
+    pub number: u32,
+}
+
+/// When what happened.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    pub started: Instant,
+    /// First signal message (Join).
+    pub joined: Option<Instant>,
+    /// ICE and DTLS are up.
+    pub connected: Option<Instant>,
+}
+
+struct Srtp {
+    out: Context,
+    inward: Context,
+    rtcp_index: u32,
+}
+
+/// Buffers shared by all clients of a thread.
+pub struct Workspace {
+    pub receiver: Receiver,
+    pub sender: Sender,
+    pub buffer: Vec<u8>,
+    pub datagrams: Vec<Outgoing>,
+    pub latencies: Latencies,
+}
+
+impl Workspace {
+    pub fn new() -> Workspace {
+        Workspace {
+            receiver: Receiver::new(),
+            sender: Sender::new(),
+            buffer: Vec::new(),
+            datagrams: Vec::new(),
+            latencies: Latencies::default(),
+        }
+    }
+}
+
+pub struct Client {
+    pub role: Role,
+    pub times: Times,
+    pub tracks: Vec<Track>,
+    pub inbound: Inbound,
+    pub server_version: String,
+    signal: Signal,
+    socket: UdpSocket,
+    transport: Transport,
+    local: Local,
+    sections: Vec<Section>,
+    offer_id: u32,
+    offer_pending: bool,
+    offer_wanted: bool,
+    tracks_accepted: usize,
+    srtp: Option<Srtp>,
+    twcc_out: u16,
+    next_report: Instant,
+    ping_interval: Option<Duration>,
+    next_ping: Instant,
+    /// (SSRC, sequence) the server asked to be sent again.
+    nacked: Vec<(u32, u16)>,
+    /// Datagrams the kernel did not take.
+    pub send_failures: u64,
+}
+
+impl Client {
+    /// Start joining; everything else happens as the server answers.
+    pub fn start(target: &Target, role: Role) -> Result<Client, String> {
+        let now = Instant::now();
+        let socket = io::bind_loopback().map_err(|error| format!("UDP socket: {error}"))?;
+        let address = socket.local_addr().map_err(|error| error.to_string())?;
+        let mut transport = Transport::new(address, now)?;
+        let fingerprint = transport.fingerprint();
+        let (ufrag, password) = transport.credentials();
+        let local = Local {
+            ufrag: ufrag.to_owned(),
+            password: password.to_owned(),
+            fingerprint,
+            address,
+            session: u64::from(role.number) + 1,
+        };
+        let mut sections = vec![Section::Data];
+        sections.extend(std::iter::repeat_n(Section::Receive(Kind::Audio), FIRST_SECTIONS));
+        sections.extend(std::iter::repeat_n(Section::Receive(Kind::Video), FIRST_SECTIONS));
+        let tracks = role.publish.iter().zip(0..).map(|(kind, position)| new_track(&role, *kind, position, now));
+        let tracks = tracks.collect();
+        let join = join_request(role.subscribe, sdp::offer(&local, 1, &sections));
+        let token = token::mint(&target.key, &target.secret, &target.room, &role.identity);
+        let times = Times { started: Instant::now(), joined: None, connected: None };
+        let signal = Signal::connect(target.server, &token, &join)?;
+        Ok(Client {
+            inbound: Inbound::new(role.check_every, now),
+            role,
+            times,
+            tracks,
+            server_version: String::new(),
+            signal,
+            socket,
+            transport,
+            local,
+            sections,
+            offer_id: 1,
+            offer_pending: true,
+            offer_wanted: false,
+            tracks_accepted: 0,
+            srtp: None,
+            twcc_out: 0,
+            next_report: now,
+            ping_interval: None,
+            next_ping: now,
+            nacked: Vec::new(),
+            send_failures: 0,
+        })
+    }
+
+    pub fn udp_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+
+    pub fn signal_fd(&self) -> RawFd {
+        self.signal.fd()
+    }
+
+    pub fn local_port(&self) -> u16 {
+        self.local.address.port()
+    }
+
+    pub fn server_port(&self) -> Option<u16> {
+        self.transport.remote().map(|address| address.port())
+    }
+
+    /// All its tracks are negotiated and keys are there.
+    pub fn publishing(&self) -> bool {
+        self.srtp.is_some() && self.tracks.iter().all(|track| track.negotiated.is_some())
+    }
+
+    pub fn leave(&mut self) {
+        // The server may have closed the socket already; either way the participant is gone.
+        let _ = self.signal.send(Request::Leave(LeaveRequest { reason: 1, action: 0 }));
+    }
+
+    /// Read the signal socket until it has nothing more.
+    pub fn on_signal(&mut self, now: Instant) -> Result<(), String> {
+        while let Some(response) = self.signal.poll()? {
+            self.on_response(response, now)?;
+        }
+        Ok(())
+    }
+
+    fn on_response(&mut self, response: Response, now: Instant) -> Result<(), String> {
+        match response {
+            Response::Join(join) => {
+                self.times.joined = Some(now);
+                self.server_version = join.server_info.map(|info| info.version).unwrap_or_default();
+                self.ping_interval = u64::try_from(join.ping_interval).ok().filter(|s| *s > 0).map(Duration::from_secs);
+                self.next_ping = now + self.ping_interval.unwrap_or_default();
+                self.announce_tracks()?;
+            }
+            Response::Answer(answer) => self.on_answer(&answer, now)?,
+            Response::Trickle(trickle) => {
+                if let Some(candidate) = candidate_of(&trickle.candidate_init) {
+                    self.transport.add_candidate(candidate);
+                }
+            }
+            Response::TrackPublished(_) => {
+                self.tracks_accepted += 1;
+                if self.tracks_accepted == self.tracks.len() {
+                    let sends = self.tracks.iter().map(|track| Section::Send {
+                        kind: track.kind,
+                        cid: track.cid.clone(),
+                        ssrc: track.ssrc,
+                        rtx_ssrc: track.rtx_ssrc,
+                    });
+                    self.sections.extend(sends);
+                    self.offer_wanted = true;
+                }
+            }
+            Response::MediaSections(needed) => {
+                let more = |kind, count: u32| std::iter::repeat_n(Section::Receive(kind), count as usize);
+                self.sections.extend(more(Kind::Audio, needed.num_audios));
+                self.sections.extend(more(Kind::Video, needed.num_videos));
+                self.offer_wanted = true;
+            }
+            Response::Leave(leave) => return Err(format!("the server said leave, reason {}", leave.reason)),
+            Response::RequestResponse(result) if result.reason != 0 => {
+                return Err(format!("request refused: {} {}", result.reason, result.message));
+            }
+            Response::RequestResponse(_) => {}
+        }
+        self.offer_if_wanted()
+    }
+
+    fn announce_tracks(&mut self) -> Result<(), String> {
+        for track in &self.tracks {
+            let video = track.kind == Kind::Video;
+            let request = AddTrackRequest {
+                cid: track.cid.clone(),
+                name: if video { "camera" } else { "microphone" }.to_owned(),
+                r#type: i32::from(video),
+                width: if video { 1280 } else { 0 },
+                height: if video { 720 } else { 0 },
+                source: if video { 1 } else { 2 },
+                layers: if video { vec![video_layer(self.role.shape)] } else { Vec::new() },
+                disable_red: true,
+            };
+            self.signal.send(Request::AddTrack(request))?;
+        }
+        Ok(())
+    }
+
+    fn offer_if_wanted(&mut self) -> Result<(), String> {
+        if self.offer_pending || !self.offer_wanted {
+            return Ok(());
+        }
+        self.offer_id += 1;
+        self.offer_pending = true;
+        self.offer_wanted = false;
+        let sdp = sdp::offer(&self.local, self.offer_id, &self.sections);
+        let offer = SessionDescription { r#type: "offer".into(), sdp, id: self.offer_id, ..Default::default() };
+        self.signal.send(Request::Offer(offer))
+    }
+
+    fn on_answer(&mut self, description: &SessionDescription, now: Instant) -> Result<(), String> {
+        if description.id != self.offer_id {
+            return Ok(());
+        }
+        self.offer_pending = false;
+        let answer = Answer::parse(&description.sdp)?;
+        self.transport.apply(&answer, now)?;
+        for (section, answered) in self.sections.iter().zip(&answer.sections) {
+            match section {
+                Section::Data => {}
+                Section::Receive(_) => {
+                    self.inbound.twcc_wanted |= answered.twcc_extension && answered.twcc_feedback;
+                    self.inbound.remb_wanted |= answered.remb_feedback;
+                }
+                Section::Send { ssrc, .. } => {
+                    let Some(track) = self.tracks.iter_mut().find(|track| track.ssrc == *ssrc) else { continue };
+                    if answered.rejected {
+                        return Err(format!("the server rejected the section of {}", track.cid));
+                    }
+                    if track.negotiated.is_none() {
+                        track.next = now + self.role.phase;
+                    }
+                    track.negotiated = Some(Negotiated {
+                        mid: answered.mid.clone(),
+                        mid_extension: answered.mid_extension,
+                        twcc: answered.twcc_extension,
+                        audio_level: answered.audio_level_extension,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Read the UDP socket until it has nothing more.
+    pub fn on_datagrams(&mut self, work: &mut Workspace) -> Result<(), String> {
+        loop {
+            let count = work.receiver.receive(self.socket.as_raw_fd());
+            let (now, now_ns) = (Instant::now(), io::monotonic_ns());
+            for index in 0..count {
+                let (source, datagram) = work.receiver.datagram(index);
+                match datagram.first() {
+                    Some(128..=191) if rtp::is_rtcp(datagram) => self.on_rtcp(datagram, now),
+                    Some(128..=191) => {
+                        if let Some(srtp) = &self.srtp {
+                            self.inbound.packet(now, now_ns, datagram, &srtp.inward, &mut work.latencies);
+                        }
+                    }
+                    Some(_) => self.transport.receive(now, source, datagram),
+                    None => {}
+                }
+            }
+            if count < BATCH {
+                break;
+            }
+        }
+        self.retransmit(work);
+        self.after_transport()
+    }
+
+    fn on_rtcp(&mut self, datagram: &mut [u8], now: Instant) {
+        let Some(srtp) = &self.srtp else { return };
+        let Ok((length, _)) = srtp.inward.unprotect_rtcp(datagram) else { return };
+        for packet in rtcp::parse(&datagram[..length]).map_while(Result::ok) {
+            match &packet {
+                Packet::Nack(nack) => {
+                    self.nacked.extend(nack.sequences().map(|sequence| (nack.media_ssrc, sequence)));
+                }
+                Packet::PictureLoss { media_ssrc, .. } => want_key_frame(&mut self.tracks, *media_ssrc),
+                Packet::FullIntra(intra) => {
+                    for (ssrc, _) in intra.requests() {
+                        want_key_frame(&mut self.tracks, ssrc);
+                    }
+                }
+                _ => self.inbound.note(&packet, now),
+            }
+        }
+    }
+
+    /// Take the keys when they are there, and send what the transport wants sent.
+    fn after_transport(&mut self) -> Result<(), String> {
+        if let Some(keys) = self.transport.take_keys() {
+            self.srtp = Some(Srtp::new(&keys)?);
+            self.times.connected = Some(Instant::now());
+        }
+        while let Some((destination, datagram)) = self.transport.outgoing.pop_front() {
+            // Refused sends (a closed port, a full buffer) are what timers of ICE and DTLS are for.
+            let _ = self.socket.send_to(&datagram, destination);
+        }
+        if self.transport.closed { Err("the transport was closed".into()) } else { Ok(()) }
+    }
+
+    /// When `on_time` has something to do.
+    pub fn next_timeout(&self) -> Instant {
+        let mut next = self.transport.next_timeout();
+        if self.ping_interval.is_some() {
+            next = next.min(self.next_ping);
+        }
+        if self.srtp.is_some() {
+            next = next.min(self.inbound.next_timeout());
+            if self.publishing() && !self.tracks.is_empty() {
+                next = self.tracks.iter().fold(next.min(self.next_report), |next, track| next.min(track.next));
+            }
+        }
+        next
+    }
+
+    pub fn on_time(&mut self, now: Instant, work: &mut Workspace) -> Result<(), String> {
+        if now >= self.transport.next_timeout() {
+            self.transport.tick(now);
+            self.after_transport()?;
+        }
+        if let Some(interval) = self.ping_interval.filter(|_| now >= self.next_ping) {
+            self.next_ping = now + interval;
+            let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+            self.signal.send(Request::Ping(Ping { timestamp, rtt: 0 }))?;
+        }
+        self.publish(now, work);
+        self.send_feedback(now);
+        Ok(())
+    }
+
+    fn publish(&mut self, now: Instant, work: &mut Workspace) {
+        if !self.publishing() {
+            return;
+        }
+        let (Some(srtp), Some(destination)) = (&self.srtp, self.transport.remote()) else { return };
+        for track in self.tracks.iter_mut().filter(|track| now >= track.next) {
+            let mut burst = begin_burst(work, srtp, &mut self.twcc_out, destination);
+            track.write_frame(now, &mut burst);
+            self.send_failures += flush(&self.socket, work);
+        }
+    }
+
+    fn retransmit(&mut self, work: &mut Workspace) {
+        if self.nacked.is_empty() {
+            return;
+        }
+        let (Some(srtp), Some(destination)) = (&self.srtp, self.transport.remote()) else { return };
+        let mut burst = begin_burst(work, srtp, &mut self.twcc_out, destination);
+        for (ssrc, sequence) in self.nacked.drain(..) {
+            if let Some(track) = self.tracks.iter_mut().find(|track| track.ssrc == ssrc) {
+                track.retransmit(sequence, &mut burst);
+            }
+        }
+        self.send_failures += flush(&self.socket, work);
+    }
+
+    fn send_feedback(&mut self, now: Instant) {
+        let (Some(srtp), Some(destination)) = (&mut self.srtp, self.transport.remote()) else { return };
+        let socket = &self.socket;
+        self.inbound.feedback(now, |compound| srtp.send_rtcp(socket, destination, compound));
+        if now >= self.next_report {
+            self.next_report = now + REPORT_INTERVAL;
+            for track in self.tracks.iter().filter(|track| track.sent > 0) {
+                let mut compound = Vec::with_capacity(64);
+                track.write_report(&mut compound);
+                srtp.send_rtcp(socket, destination, &compound);
+            }
+        }
+    }
+}
+
+impl Srtp {
+    fn new(keys: &Keys) -> Result<Srtp, String> {
+        let profile = match keys.profile {
+            SrtpProfile::AEAD_AES_256_GCM => Profile::AeadAes256Gcm,
+            SrtpProfile::AEAD_AES_128_GCM => Profile::AeadAes128Gcm,
+            SrtpProfile::AES128_CM_SHA1_80 => Profile::Aes128CmSha1_80,
+            other => return Err(format!("SRTP profile {other:?} is not known")),
+        };
+        let (ours, theirs) =
+            if keys.active { (Writer::Client, Writer::Server) } else { (Writer::Server, Writer::Client) };
+        let context = |writer| Context::new(profile, &keys.material, writer).map_err(|error| error.to_string());
+        Ok(Srtp { out: context(ours)?, inward: context(theirs)?, rtcp_index: 0 })
+    }
+
+    fn send_rtcp(&mut self, socket: &UdpSocket, destination: SocketAddr, compound: &[u8]) {
+        let mut packet = compound.to_vec();
+        if self.out.protect_rtcp(&mut packet, 0, self.rtcp_index).is_ok() {
+            self.rtcp_index += 1;
+            // Feedback lost to a full buffer is repeated by the next one.
+            let _ = socket.send_to(&packet, destination);
+        }
+    }
+}
+
+fn begin_burst<'a>(work: &'a mut Workspace, srtp: &'a Srtp, twcc: &'a mut u16, destination: SocketAddr) -> Burst<'a> {
+    work.buffer.clear();
+    work.datagrams.clear();
+    Burst { context: &srtp.out, twcc, destination, buffer: &mut work.buffer, datagrams: &mut work.datagrams }
+}
+
+/// Send the burst in the workspace; returns how many datagrams the kernel refused.
+fn flush(socket: &UdpSocket, work: &mut Workspace) -> u64 {
+    let sent = work.sender.send(socket.as_raw_fd(), &work.buffer, &work.datagrams, false);
+    (work.datagrams.len() - sent) as u64
+}
+
+fn want_key_frame(tracks: &mut [Track], ssrc: u32) {
+    if let Some(track) = tracks.iter_mut().find(|track| track.ssrc == ssrc) {
+        track.want_key_frame();
+    }
+}
+
+fn new_track(role: &Role, kind: Kind, position: u32, now: Instant) -> Track {
+    // Distinct over the room, and odd multiples spread the starting sequence numbers and timestamps.
+    let ssrc = (role.number * 16 + position + 1).wrapping_mul(2_654_435_761);
+    Track::new(kind, format!("{}-{position}", role.identity), ssrc, role.shape, now)
+}
+
+fn video_layer(shape: VideoShape) -> VideoLayer {
+    let bits = shape.packets_per_frame * shape.payload * 8;
+    VideoLayer { quality: 2, width: 1280, height: 720, bitrate: bits as u32 * shape.fps }
+}
+
+fn join_request(subscribe: bool, sdp: String) -> JoinRequest {
+    JoinRequest {
+        client_info: Some(ClientInfo {
+            sdk: 8,
+            version: env!("CARGO_PKG_VERSION").into(),
+            protocol: PROTOCOL,
+            os: "linux".into(),
+            client_protocol: 1,
+        }),
+        connection_settings: Some(ConnectionSettings { auto_subscribe: subscribe, adaptive_stream: false }),
+        publisher_offer: Some(SessionDescription { r#type: "offer".into(), sdp, id: 1, ..Default::default() }),
+    }
+}
+
+/// The `candidate` member of an RTCIceCandidateInit, whose value never needs JSON escapes.
+fn candidate_of(json: &str) -> Option<&str> {
+    let (_, rest) = json.split_once("\"candidate\"")?;
+    let (_, rest) = rest.split_once('"')?;
+    rest.split('"').next().filter(|candidate| !candidate.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_candidate_is_found_in_the_json_of_a_trickle() {
+        let json = r#"{"candidate":"candidate:1 1 udp 1 127.0.0.1 7882 typ host","sdpMid":"0","sdpMLineIndex":0}"#;
+        assert_eq!(candidate_of(json), Some("candidate:1 1 udp 1 127.0.0.1 7882 typ host"));
+        assert_eq!(candidate_of(r#"{"candidate": "","sdpMid":"0"}"#), None);
+        assert_eq!(candidate_of("{}"), None);
+    }
+}

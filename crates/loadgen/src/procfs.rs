@@ -1,0 +1,116 @@
+//! What Linux says about the server's processes and about lost datagrams.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+
+/// /proc counts CPU time in hundredths of a second (USER_HZ) on every Linux we run on.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// CPU and memory of a process and everything it started.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Usage {
+    /// User and system time of all living processes of the tree, in seconds.
+    pub cpu_s: f64,
+    /// Resident bytes, shared pages counted once per process.
+    pub resident: u64,
+    /// Proportional set size in bytes: shared pages divided among those who share them.
+    pub proportional: u64,
+}
+
+/// Usage of the tree below `root`; memory only when asked for, as reading it costs the kernel time.
+pub fn usage(root: u32, with_memory: bool) -> Usage {
+    let mut total = Usage::default();
+    for pid in tree(root) {
+        if let Some(stat) = stat_fields(pid) {
+            let ticks = |position: usize| stat.get(position).and_then(|v| v.parse::<f64>().ok()).unwrap_or(0.0);
+            total.cpu_s += (ticks(11) + ticks(12)) / TICKS_PER_SECOND;
+        }
+        if with_memory {
+            let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+            total.resident += kilobytes(&rollup, "Rss:") * 1024;
+            total.proportional += kilobytes(&rollup, "Pss:") * 1024;
+        }
+    }
+    total
+}
+
+fn kilobytes(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// Fields of /proc/pid/stat after the command name (which may hold spaces); the first is the state.
+fn stat_fields(pid: u32) -> Option<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = text.rsplit_once(')')?;
+    Some(rest.split_whitespace().map(str::to_owned).collect())
+}
+
+fn tree(root: u32) -> Vec<u32> {
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let parent = stat_fields(pid).and_then(|fields| fields.get(1)?.parse().ok());
+        if let Some(parent) = parent {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(pid) = found.get(next).copied() {
+        found.extend(children.get(&pid).into_iter().flatten());
+        next += 1;
+    }
+    found
+}
+
+/// Busy seconds of one core since boot, and the part of it spent in soft interrupts.
+pub fn core_busy(core: usize) -> (f64, f64) {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let name = format!("cpu{core} ");
+    let Some(line) = text.lines().find_map(|line| line.strip_prefix(&name)) else { return (0.0, 0.0) };
+    let ticks: Vec<f64> = line.split_whitespace().map(|value| value.parse().unwrap_or(0.0)).collect();
+    let at = |position: usize| ticks.get(position).copied().unwrap_or(0.0);
+    // user nice system idle iowait irq softirq
+    let busy = at(0) + at(1) + at(2) + at(5) + at(6);
+    (busy / TICKS_PER_SECOND, at(6) / TICKS_PER_SECOND)
+}
+
+/// Datagrams dropped so far by sockets bound to these UDP ports.
+pub fn drops(ports: &HashSet<u16>) -> u64 {
+    ["/proc/net/udp", "/proc/net/udp6"]
+        .iter()
+        .map(|path| drops_in(&fs::read_to_string(path).unwrap_or_default(), ports))
+        .sum()
+}
+
+fn drops_in(table: &str, ports: &HashSet<u16>) -> u64 {
+    let lines = table.lines().skip(1).filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (_, port) = fields.get(1)?.rsplit_once(':')?;
+        let port = u16::from_str_radix(port, 16).ok()?;
+        ports.contains(&port).then(|| fields.last()?.parse::<u64>().ok()).flatten()
+    });
+    lines.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_are_read_from_the_last_column_of_the_wanted_ports() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n\
+            1: 0100007F:1ECA 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 1 2 0000 5\n\
+            2: 0100007F:1ECB 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 1 2 0000 9\n";
+        assert_eq!(drops_in(table, &HashSet::from([7882])), 5);
+        assert_eq!(drops_in(table, &HashSet::from([7882, 7883])), 14);
+        assert_eq!(drops_in(table, &HashSet::new()), 0);
+    }
+
+    #[test]
+    fn our_own_usage_is_seen() {
+        let usage = usage(std::process::id(), true);
+        assert!(usage.resident > 0 && usage.proportional > 0);
+    }
+}
