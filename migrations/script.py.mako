@@ -1,16 +1,16 @@
 """${message}"""
 
-from alembic import op
+from auralink.kit.migrations import run_sql
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 
 
 def upgrade() -> None:
-    op.execute("""
+    run_sql("""
     """)
 
 
 def downgrade() -> None:
-    op.execute("""
+    run_sql("""
     """)

@@ -1,13 +1,13 @@
 """Who is asking (row-level security), and the outbox."""
 
-from alembic import op
+from auralink.kit.migrations import run_sql
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
-    op.execute("""
+    run_sql("""
     create function app_org_ids() returns uuid[] language sql stable parallel safe
       as $$ select coalesce(nullif(current_setting('app.org_ids', true), '')::uuid[], '{}') $$;
     create function app_org_id() returns uuid language sql stable parallel safe
@@ -62,7 +62,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("""
+    run_sql("""
     drop table outbox_consumers;
     drop table outbox_room_sequences;
     drop table outbox_events;

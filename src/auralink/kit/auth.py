@@ -4,15 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Protocol
 
 from starlette.requests import HTTPConnection
 
 from auralink.kit.errors import Forbidden
 from auralink.kit.ids import Id, OrgId, RoomId, UserId
-
-_NO_ROLES: Mapping[OrgId, str] = MappingProxyType({})
 
 
 class PrincipalKind(StrEnum):
@@ -34,7 +31,7 @@ class Principal:
     kind: PrincipalKind
     id: Id | None = None
     """UserId of a person, the guest's or the key's id; None for the system itself."""
-    roles: Mapping[OrgId, str] = field(default=_NO_ROLES)
+    roles: Mapping[OrgId, str] = field(default_factory=dict)
     """Every organisation this principal belongs to, and the role held there. Rows of other tenants do not exist."""
     org_id: OrgId | None = None
     """The organisation acted for when the request names none (a person's own)."""

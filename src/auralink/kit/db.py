@@ -41,12 +41,12 @@ _CONNECT_LONGEST_WAIT = 5.0
 class DatabaseSettings(Settings):
     """AURALINK_DATABASE_POOL_SIZE and so on; times in seconds."""
 
-    database_pool_size: int = Field(10, ge=1, le=500)
-    database_pool_wait: float = Field(5.0, gt=0)
-    database_connect_timeout: float = Field(5.0, gt=0)
-    database_statement_timeout: float = Field(10.0, gt=0)
-    database_lock_timeout: float = Field(5.0, gt=0)
-    database_idle_timeout: float = Field(15.0, gt=0)
+    database_pool_size: int = Field(default=10, ge=1, le=500)
+    database_pool_wait: float = Field(default=5.0, gt=0)
+    database_connect_timeout: float = Field(default=5.0, gt=0)
+    database_statement_timeout: float = Field(default=10.0, gt=0)
+    database_lock_timeout: float = Field(default=5.0, gt=0)
+    database_idle_timeout: float = Field(default=15.0, gt=0)
     """The longest a transaction may sit idle before the server ends it."""
 
 
@@ -139,7 +139,7 @@ class Database:
     """Owner of the pool. `write_events` is the outbox's; it runs inside the transaction, just before the commit."""
 
     def __init__(self, url: str | URL, settings: DatabaseSettings, write_events: EventWriter, name: str = "auralink"):
-        self.url = _asyncpg_url(url)
+        self.url = asyncpg_url(url)
         self._settings = settings
         self._write_events = write_events
         self.engine: AsyncEngine = create_async_engine(
@@ -285,7 +285,8 @@ def _milliseconds(seconds: float) -> str:
     return str(int(seconds * 1000))
 
 
-def _asyncpg_url(url: str | URL) -> URL:
+def asyncpg_url(url: str | URL) -> URL:
+    """`url` for the driver we use. Raises ValueError for another kind of database."""
     parsed = make_url(url)
     if not parsed.drivername.startswith("postgres"):
         raise ValueError(f"AURALINK_DATABASE_URL must be a postgresql:// address, not {parsed.drivername}://")
