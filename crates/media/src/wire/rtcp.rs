@@ -3,8 +3,29 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::WireError;
-use super::twcc;
+use super::bytes::{patch, read_u8, read_u16, read_u24, read_u32, read_u64};
+use super::{WireError, twcc};
+
+#[cfg(test)]
+mod tests;
+
+const SENDER_REPORT: u8 = 200;
+const RECEIVER_REPORT: u8 = 201;
+const SOURCE_DESCRIPTION: u8 = 202;
+const BYE: u8 = 203;
+const TRANSPORT_FEEDBACK: u8 = 205;
+const PAYLOAD_FEEDBACK: u8 = 206;
+
+const FORMAT_NACK: u8 = 1;
+const FORMAT_TRANSPORT_CC: u8 = 15;
+const FORMAT_PICTURE_LOSS: u8 = 1;
+const FORMAT_FULL_INTRA: u8 = 4;
+const FORMAT_APPLICATION: u8 = 15;
+
+const REPORT_BLOCK: usize = 24;
+/// The count field has five bits.
+const MAX_COUNT: usize = 31;
+const CNAME: u8 = 1;
 
 /// 64-bit NTP time: seconds since 1900 in the upper half, fractions of a second in the lower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -121,9 +142,85 @@ impl<'a> Iterator for Packets<'a> {
     type Item = Result<Packet<'a>, WireError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let _ = std::mem::take(&mut self.rest);
-        None
+        if self.rest.is_empty() {
+            return None;
+        }
+        let rest = std::mem::take(&mut self.rest);
+        Some(split_first(rest).and_then(|(packet, rest)| {
+            let parsed = parse_one(packet)?;
+            self.rest = rest;
+            Ok(parsed)
+        }))
     }
+}
+
+/// Cuts the first packet off (without its padding).
+fn split_first(compound: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
+    let first = read_u8(compound, 0)?;
+    if first >> 6 != 2 {
+        return Err(WireError::Version);
+    }
+    let len = 4 * (usize::from(read_u16(compound, 2)?) + 1);
+    let (packet, rest) = compound.split_at_checked(len).ok_or(WireError::Truncated)?;
+    if first & 0x20 == 0 {
+        return Ok((packet, rest));
+    }
+    let padding = usize::from(packet.last().copied().unwrap_or_default());
+    let end = len.checked_sub(padding).filter(|end| padding > 0 && *end >= 4).ok_or(WireError::Padding)?;
+    Ok((packet.get(..end).ok_or(WireError::Padding)?, rest))
+}
+
+fn parse_one(packet: &[u8]) -> Result<Packet<'_>, WireError> {
+    let format = read_u8(packet, 0)? & 0x1F;
+    let packet_type = read_u8(packet, 1)?;
+    Ok(match (packet_type, format) {
+        (SENDER_REPORT, count) => Packet::SenderReport {
+            info: SenderInfo {
+                ssrc: read_u32(packet, 4)?,
+                ntp: NtpTime(read_u64(packet, 8)?),
+                rtp_timestamp: read_u32(packet, 16)?,
+                packets: read_u32(packet, 20)?,
+                octets: read_u32(packet, 24)?,
+            },
+            blocks: ReportBlocks { rest: list(packet, 28, count, REPORT_BLOCK)? },
+        },
+        (RECEIVER_REPORT, count) => Packet::ReceiverReport {
+            ssrc: read_u32(packet, 4)?,
+            blocks: ReportBlocks { rest: list(packet, 8, count, REPORT_BLOCK)? },
+        },
+        (SOURCE_DESCRIPTION, _) => Packet::SourceDescription,
+        (BYE, count) => Packet::Bye { ssrcs: Ssrcs { rest: list(packet, 4, count, 4)? } },
+        (TRANSPORT_FEEDBACK, FORMAT_NACK) => Packet::Nack(Nack {
+            sender_ssrc: read_u32(packet, 4)?,
+            media_ssrc: read_u32(packet, 8)?,
+            entries: packet.get(12..).ok_or(WireError::Truncated)?,
+        }),
+        (TRANSPORT_FEEDBACK, FORMAT_TRANSPORT_CC) => Packet::TransportFeedback(twcc::Feedback::parse(packet)?),
+        (PAYLOAD_FEEDBACK, FORMAT_PICTURE_LOSS) => {
+            Packet::PictureLoss { sender_ssrc: read_u32(packet, 4)?, media_ssrc: read_u32(packet, 8)? }
+        }
+        (PAYLOAD_FEEDBACK, FORMAT_FULL_INTRA) => Packet::FullIntra(FullIntra {
+            sender_ssrc: read_u32(packet, 4)?,
+            entries: packet.get(12..).ok_or(WireError::Truncated)?,
+        }),
+        (PAYLOAD_FEEDBACK, FORMAT_APPLICATION) if packet.get(12..16) == Some(b"REMB") => parse_remb(packet)?,
+        _ => Packet::Other { packet_type, format },
+    })
+}
+
+/// `count` elements of `size` bytes from `start`.
+fn list(packet: &[u8], start: usize, count: u8, size: usize) -> Result<&[u8], WireError> {
+    packet.get(start..start + usize::from(count) * size).ok_or(WireError::Truncated)
+}
+
+fn parse_remb(packet: &[u8]) -> Result<Packet<'_>, WireError> {
+    let count = read_u8(packet, 16)?;
+    let value = read_u24(packet, 17)?;
+    let (exponent, mantissa) = (value >> 18, u64::from(value & 0x3_FFFF));
+    // 18 bits shifted by up to 63: what does not fit is "unlimited".
+    let bitrate_bps = if mantissa.leading_zeros() >= exponent { mantissa << exponent } else { u64::MAX };
+    let ssrcs = Ssrcs { rest: list(packet, 20, count, 4)? };
+    Ok(Packet::Remb { sender_ssrc: read_u32(packet, 4)?, bitrate_bps, ssrcs })
 }
 
 /// Iterator over the report blocks of an SR or RR.
@@ -136,8 +233,18 @@ impl Iterator for ReportBlocks<'_> {
     type Item = ReportBlock;
 
     fn next(&mut self) -> Option<ReportBlock> {
-        self.rest = &[];
-        None
+        let (block, rest) = self.rest.split_at_checked(REPORT_BLOCK)?;
+        self.rest = rest;
+        let lost = read_u24(block, 5).ok()?;
+        Some(ReportBlock {
+            ssrc: read_u32(block, 0).ok()?,
+            fraction_lost: read_u8(block, 4).ok()?,
+            cumulative_lost: (lost << 8) as i32 >> 8,
+            highest_sequence: read_u32(block, 8).ok()?,
+            jitter: read_u32(block, 12).ok()?,
+            last_sr: read_u32(block, 16).ok()?,
+            delay_since_last_sr: read_u32(block, 20).ok()?,
+        })
     }
 }
 
@@ -151,8 +258,9 @@ impl Iterator for Ssrcs<'_> {
     type Item = u32;
 
     fn next(&mut self) -> Option<u32> {
-        self.rest = &[];
-        None
+        let (ssrc, rest) = self.rest.split_at_checked(4)?;
+        self.rest = rest;
+        read_u32(ssrc, 0).ok()
     }
 }
 
@@ -164,9 +272,14 @@ pub struct Nack<'a> {
 }
 
 impl Nack<'_> {
-    /// The missing sequence numbers in the order asked for.
-    pub fn sequences(&self) -> impl Iterator<Item = u16> + '_ {
-        self.entries.chunks_exact(4).map(|_| 0)
+    /// The missing sequence numbers in the order asked for (at most 17 per four bytes of packet).
+    pub fn sequences(&self) -> impl Iterator<Item = u16> + use<'_> {
+        self.entries.chunks_exact(4).flat_map(|entry| {
+            let first = read_u16(entry, 0).unwrap_or_default();
+            let following = read_u16(entry, 2).unwrap_or_default();
+            let wanted = u32::from(following) << 1 | 1;
+            (0..17u16).filter(move |offset| wanted >> offset & 1 != 0).map(move |offset| first.wrapping_add(offset))
+        })
     }
 }
 
@@ -178,46 +291,140 @@ pub struct FullIntra<'a> {
 
 impl FullIntra<'_> {
     /// (media SSRC, command sequence number). A repeated command number is a repeat of the same request.
-    pub fn requests(&self) -> impl Iterator<Item = (u32, u8)> + '_ {
-        self.entries.chunks_exact(8).map(|_| (0, 0))
+    pub fn requests(&self) -> impl Iterator<Item = (u32, u8)> + use<'_> {
+        self.entries.chunks_exact(8).filter_map(|entry| Some((read_u32(entry, 0).ok()?, read_u8(entry, 4).ok()?)))
     }
 }
 
 /// SR with up to 31 report blocks (more are left out).
 pub fn write_sender_report(out: &mut Vec<u8>, info: &SenderInfo, blocks: &[ReportBlock]) {
-    let _ = (out, info, blocks);
+    let blocks = blocks.get(..MAX_COUNT).unwrap_or(blocks);
+    let start = begin(out, blocks.len() as u8, SENDER_REPORT);
+    out.extend_from_slice(&info.ssrc.to_be_bytes());
+    out.extend_from_slice(&info.ntp.0.to_be_bytes());
+    out.extend_from_slice(&info.rtp_timestamp.to_be_bytes());
+    out.extend_from_slice(&info.packets.to_be_bytes());
+    out.extend_from_slice(&info.octets.to_be_bytes());
+    write_blocks(out, blocks);
+    end(out, start);
 }
 
 /// RR with up to 31 report blocks (more are left out).
 pub fn write_receiver_report(out: &mut Vec<u8>, sender_ssrc: u32, blocks: &[ReportBlock]) {
-    let _ = (out, sender_ssrc, blocks);
+    let blocks = blocks.get(..MAX_COUNT).unwrap_or(blocks);
+    let start = begin(out, blocks.len() as u8, RECEIVER_REPORT);
+    out.extend_from_slice(&sender_ssrc.to_be_bytes());
+    write_blocks(out, blocks);
+    end(out, start);
+}
+
+fn write_blocks(out: &mut Vec<u8>, blocks: &[ReportBlock]) {
+    for block in blocks {
+        let lost = block.cumulative_lost.clamp(-0x80_0000, 0x7F_FFFF) as u32 & 0xFF_FFFF;
+        out.extend_from_slice(&block.ssrc.to_be_bytes());
+        out.extend_from_slice(&(u32::from(block.fraction_lost) << 24 | lost).to_be_bytes());
+        out.extend_from_slice(&block.highest_sequence.to_be_bytes());
+        out.extend_from_slice(&block.jitter.to_be_bytes());
+        out.extend_from_slice(&block.last_sr.to_be_bytes());
+        out.extend_from_slice(&block.delay_since_last_sr.to_be_bytes());
+    }
 }
 
 /// SDES with one chunk and a CNAME (cut at 255 bytes).
 pub fn write_cname(out: &mut Vec<u8>, ssrc: u32, cname: &str) {
-    let _ = (out, ssrc, cname);
+    let name = cname.as_bytes();
+    let name = name.get(..255).unwrap_or(name);
+    let start = begin(out, 1, SOURCE_DESCRIPTION);
+    out.extend_from_slice(&ssrc.to_be_bytes());
+    out.extend_from_slice(&[CNAME, name.len() as u8]);
+    out.extend_from_slice(name);
+    // The list of items ends with a zero byte; `end` fills the rest of the word with more.
+    out.push(0);
+    end(out, start);
 }
 
 /// Generic NACK; neighbours share an entry, so hand the numbers over in ascending order. Writes nothing when empty.
 pub fn write_nack(out: &mut Vec<u8>, sender_ssrc: u32, media_ssrc: u32, sequences: &[u16]) {
-    let _ = (out, sender_ssrc, media_ssrc, sequences);
+    let mut sequences = sequences.iter().copied();
+    let Some(mut first) = sequences.next() else { return };
+    let start = begin(out, FORMAT_NACK, TRANSPORT_FEEDBACK);
+    out.extend_from_slice(&sender_ssrc.to_be_bytes());
+    out.extend_from_slice(&media_ssrc.to_be_bytes());
+    let mut following = 0u16;
+    let mut entry = |first: u16, following: u16| {
+        out.extend_from_slice(&first.to_be_bytes());
+        out.extend_from_slice(&following.to_be_bytes());
+    };
+    for sequence in sequences {
+        match sequence.wrapping_sub(first) {
+            0 => {}
+            distance @ 1..=16 => following |= 1 << (distance - 1),
+            _ => {
+                entry(first, following);
+                (first, following) = (sequence, 0);
+            }
+        }
+    }
+    entry(first, following);
+    end(out, start);
 }
 
 pub fn write_picture_loss(out: &mut Vec<u8>, sender_ssrc: u32, media_ssrc: u32) {
-    let _ = (out, sender_ssrc, media_ssrc);
+    let start = begin(out, FORMAT_PICTURE_LOSS, PAYLOAD_FEEDBACK);
+    out.extend_from_slice(&sender_ssrc.to_be_bytes());
+    out.extend_from_slice(&media_ssrc.to_be_bytes());
+    end(out, start);
 }
 
 /// FIR for one stream; `command` must change with each new request.
 pub fn write_full_intra(out: &mut Vec<u8>, sender_ssrc: u32, media_ssrc: u32, command: u8) {
-    let _ = (out, sender_ssrc, media_ssrc, command);
+    let start = begin(out, FORMAT_FULL_INTRA, PAYLOAD_FEEDBACK);
+    out.extend_from_slice(&sender_ssrc.to_be_bytes());
+    // The media source of the header is unused (RFC 5104 section 4.3.1.2).
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&media_ssrc.to_be_bytes());
+    out.extend_from_slice(&[command, 0, 0, 0]);
+    end(out, start);
 }
 
 /// REMB for up to 255 streams.
 pub fn write_remb(out: &mut Vec<u8>, sender_ssrc: u32, bitrate_bps: u64, ssrcs: &[u32]) {
-    let _ = (out, sender_ssrc, bitrate_bps, ssrcs);
+    let ssrcs = ssrcs.get(..255).unwrap_or(ssrcs);
+    let exponent = (64 - bitrate_bps.leading_zeros()).saturating_sub(18);
+    let value = exponent << 18 | (bitrate_bps >> exponent) as u32;
+    let start = begin(out, FORMAT_APPLICATION, PAYLOAD_FEEDBACK);
+    out.extend_from_slice(&sender_ssrc.to_be_bytes());
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(b"REMB");
+    out.extend_from_slice(&((ssrcs.len() as u32) << 24 | value).to_be_bytes());
+    ssrcs.iter().for_each(|ssrc| out.extend_from_slice(&ssrc.to_be_bytes()));
+    end(out, start);
 }
 
 /// BYE for up to 31 streams.
 pub fn write_bye(out: &mut Vec<u8>, ssrcs: &[u32]) {
-    let _ = (out, ssrcs);
+    let ssrcs = ssrcs.get(..MAX_COUNT).unwrap_or(ssrcs);
+    let start = begin(out, ssrcs.len() as u8, BYE);
+    ssrcs.iter().for_each(|ssrc| out.extend_from_slice(&ssrc.to_be_bytes()));
+    end(out, start);
+}
+
+/// Starts a packet and returns where; [`end`] fills in its length.
+pub(super) fn begin(out: &mut Vec<u8>, format: u8, packet_type: u8) -> usize {
+    let start = out.len();
+    out.extend_from_slice(&[0x80 | format & 0x1F, packet_type, 0, 0]);
+    start
+}
+
+/// Fills the last word with zeroes and writes the length.
+pub(super) fn end(out: &mut Vec<u8>, start: usize) {
+    let len = out.len() - start;
+    out.resize(out.len() + len.wrapping_neg() % 4, 0);
+    let words = ((out.len() - start) / 4 - 1) as u16;
+    patch(out, start + 2, &words.to_be_bytes());
+}
+
+/// Starts a transport feedback packet of the congestion control format.
+pub(super) fn begin_transport_cc(out: &mut Vec<u8>) -> usize {
+    begin(out, FORMAT_TRANSPORT_CC, TRANSPORT_FEEDBACK)
 }
