@@ -1,0 +1,1 @@
+"""Figures of the platform, taken by `make bench`; nothing here runs in the test suite."""

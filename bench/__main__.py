@@ -1,0 +1,70 @@
+"""`make bench`: builds the generator, loads the servers, prints the table and writes it to bench/results/."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from bench import generator, machine, servers, table
+from bench.measure import Bench, Effort, Starter
+from bench.rows import ROWS
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def main() -> int:
+    arguments = _arguments()
+    here = machine.describe()
+    chosen = [row for row in ROWS if arguments.row in row.name]
+    _say("building the generator")
+    binary = generator.build()
+    bench = Bench(binary, _servers(arguments), Effort.long() if arguments.long else Effort.short(), _say)
+    begun = time.monotonic()
+    for row in chosen:
+        bench.load(row)
+    if not arguments.no_joins:
+        bench.joins()
+    text = table.markdown(here, bench.results, chosen, (time.monotonic() - begun) / 60)
+    print(text)
+    if not arguments.no_save:
+        _save(here, bench, text)
+    return 1 if bench.results.failures else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--long", action="store_true", help="three repeats, longer windows")
+    parser.add_argument("--row", default="", help="only rows whose name contains this")
+    parser.add_argument("--no-joins", action="store_true", help="leave out the join times")
+    parser.add_argument("--no-save", action="store_true", help="print only")
+    parser.add_argument("--peer", default=os.environ.get("PEER", ""), help="a livekit-server binary to compare with")
+    parser.add_argument("--only-peer", action="store_true", help="leave AuraLink out")
+    return parser.parse_args()
+
+
+def _servers(arguments: argparse.Namespace) -> dict[str, Starter]:
+    chosen: dict[str, Starter] = {} if arguments.only_peer else {table.OURS: servers.auralink}
+    if arguments.peer:
+        binary = Path(arguments.peer).resolve(strict=True)
+        chosen[table.PEER] = lambda: servers.livekit(binary)
+    return chosen
+
+
+def _save(here: machine.Machine, bench: Bench, text: str) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    name = f"{here.date[:10]}-{here.commit}"
+    whole = {"machine": here.as_dict(), **asdict(bench.results)}
+    (RESULTS / f"{name}.json").write_text(json.dumps(whole, indent=1) + "\n")
+    (RESULTS / f"{name}.md").write_text(text)
+    _say(f"written to {RESULTS / name}.md and .json")
+
+
+def _say(text: str) -> None:
+    print(f"[bench] {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
