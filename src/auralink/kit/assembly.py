@@ -35,6 +35,10 @@ class Server:
     mounts: list[tuple[str, ASGIApp]] = field(default_factory=list)
     health: HealthRegistry = field(default_factory=HealthRegistry)
     path_limits: dict[str, int] = field(default_factory=dict)
+    open_to_any_origin: bool = False
+    """Answers scripts of every origin, without cookies: for LiveKit clients, whose credentials are tokens."""
+    publishes_api: bool = False
+    """Serves its OpenAPI document."""
 
     def add_router(self, router: APIRouter) -> None:
         self.routers.append(router)

@@ -17,7 +17,6 @@ translate: HTTP to RFC 9457 problem+json, Twirp to its codes, signalling to a Li
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +31,13 @@ class FieldProblem:
 class AuraError(Exception):
     """Something a caller is told about. `detail` is for people and must hold no secret and no other tenant's data."""
 
-    code: ClassVar[str] = "internal"
-    status: ClassVar[int] = 500
-    title: ClassVar[str] = "Something went wrong on our side"
-    twirp: ClassVar[str] = "internal"
-    leave_reason: ClassVar[str] = "UNKNOWN_REASON"
+    code: str = "internal"
+    status: int = 500
+    title: str = "Something went wrong on our side"
+    twirp: str = "internal"
+    leave_reason: str = "UNKNOWN_REASON"
     """The name of livekit.DisconnectReason a participant is told when this ends their session."""
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
 
     def __init__(self, detail: str | None = None, *, extra: Mapping[str, object] | None = None) -> None:
         super().__init__(detail or self.title)

@@ -1,0 +1,93 @@
+"""Builds the ASGI application of one server from what the domains put into it.
+
+From the outside in: request id, trace, log and metrics; secure headers; CORS; limits; problem documents; routes.
+"""
+
+from collections.abc import Sequence
+
+from fastapi import FastAPI
+from pydantic import Field, field_validator
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from auralink import __version__
+from auralink.kit.assembly import Assembly, Server
+from auralink.kit.http.context import RequestContext
+from auralink.kit.http.dependencies import EdgeContext
+from auralink.kit.http.headers import SecureHeaders
+from auralink.kit.http.limits import RequestLimits
+from auralink.kit.http.operations import operations_router
+from auralink.kit.http.problem import RESPONSES, install_problem_handlers
+from auralink.kit.settings import Settings
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_HEADERS = ("authorization", "content-type", "last-event-id", "x-auralink-client", "x-csrf-token", "x-request-id")
+_EXPOSED = ("x-request-id", "retry-after")
+
+
+class HttpSettings(Settings):
+    """AURALINK_CORS_ORIGINS is a JSON list of exact origins, such as ["https://app.example.org"]."""
+
+    cors_origins: list[str] = Field(default_factory=list)
+    body_limit: int = Field(default=1_048_576, ge=1024)
+    """Bytes."""
+    request_timeout: float = Field(default=30.0, gt=0)
+    """Seconds until an answer begins."""
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _exact(cls, origins: list[str]) -> list[str]:
+        for origin in origins:
+            scheme, _, rest = origin.partition("://")
+            if scheme not in ("http", "https") or not rest or "*" in rest or "/" in rest:
+                raise ValueError(f"{origin!r} is not an exact origin such as https://app.example.org")
+        return origins
+
+
+def build_api(assembly: Assembly, server: Server) -> FastAPI:
+    """The routes alone, for OpenAPI and for tests that need no outer layers."""
+    api = FastAPI(
+        title="AuraLink",
+        version=__version__,
+        summary="Self-hosted real-time communications, compatible with the LiveKit protocol.",
+        openapi_url="/api/v1/openapi.json" if server.publishes_api else None,
+        docs_url=None,
+        redoc_url=None,
+        responses=RESPONSES,
+        redirect_slashes=False,
+        # RequestContext measures the whole stack; FastAPI's own would count every request twice.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+        separate_input_output_schemas=False,
+    )
+    database = assembly.database if assembly.has_database else None
+    api.state.edge = EdgeContext(database, assembly.authenticator)
+    install_problem_handlers(api)
+    api.include_router(operations_router(server.health))
+    for router in server.routers:
+        api.include_router(router)
+    for path, app in server.mounts:
+        api.mount(path, app)
+    return api
+
+
+def build_server(assembly: Assembly, server: Server) -> ASGIApp:
+    settings = assembly.settings(HttpSettings)
+    app: ASGIApp = build_api(assembly, server)
+    app = RequestLimits(app, settings.body_limit, settings.request_timeout, server.path_limits)
+    app = _cors(app, ["*"] if server.open_to_any_origin else settings.cors_origins)
+    app = SecureHeaders(app, open_to_any_origin=server.open_to_any_origin)
+    return RequestContext(app, server.name)
+
+
+def _cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=_METHODS,
+        allow_headers=_HEADERS,
+        expose_headers=_EXPOSED,
+        allow_credentials="*" not in origins,
+        max_age=600,
+    )
