@@ -18,6 +18,7 @@ from auralink.kit.db import Database
 from auralink.kit.errors import Unavailable
 from auralink.kit.health import HealthRegistry
 from auralink.kit.outbox import Notifier
+from auralink.kit.ratelimit import RateLimiter
 from auralink.kit.settings import CoreSettings, SecretStore, Settings, load_settings
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -66,6 +67,8 @@ class Assembly:
         self.clock: Clock = clock or SystemClock()
         self.secrets = secrets or SecretStore(core.state_directory)
         self.servers: dict[str, Server] = {}
+        redis = core.redis_url.get_secret_value() if core.redis_url else None
+        self.rate_limiter = RateLimiter(redis)
         self.authenticator: Authenticator | None = None
         """Set by identity; used by the `Caller` and `Transaction` parameters of every route."""
         self.resources: list[tuple[str, Resource]] = []

@@ -11,6 +11,7 @@ Readers: `read_events(tx, after=...)`, the `Relay` (a named cursor and a handler
 from auralink.kit.outbox.notifications import Notifier
 from auralink.kit.outbox.reader import StoredEvent, read_events
 from auralink.kit.outbox.relay import Relay
+from auralink.kit.outbox.stream import EventStreams
 from auralink.kit.outbox.writer import write_events
 
-__all__ = ["Notifier", "Relay", "StoredEvent", "read_events", "write_events"]
+__all__ = ["EventStreams", "Notifier", "Relay", "StoredEvent", "read_events", "write_events"]

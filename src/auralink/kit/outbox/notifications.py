@@ -20,20 +20,30 @@ _LONGEST_WAIT = 5.0
 
 
 class Notifier:
-    """Run `run()` as a background task; readers await `changed()`."""
+    """Run `run()` as a background task; readers await `changed(count)`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._wake = asyncio.Event()
+        self._count = 0
         self._lost = asyncio.Event()
+
+    @property
+    def count(self) -> int:
+        """How often readers were woken. Note it before reading and give it to `changed`, which then cannot sleep
+        through a notification that came while the read was under way."""
+        return self._count
 
     def wake(self) -> None:
         """Wake every reader that waits now."""
+        self._count += 1
         self._wake.set()
         self._wake = asyncio.Event()
 
-    async def changed(self, wait: float = POLL_SECONDS) -> bool:
-        """Return at the next notification (True) or after `wait` seconds (False), whichever comes first."""
+    async def changed(self, since: int, wait: float = POLL_SECONDS) -> bool:
+        """Return at the first notification after `since` (True) or after `wait` seconds (False)."""
+        if self._count != since:
+            return True
         try:
             await asyncio.wait_for(self._wake.wait(), wait)
         except TimeoutError:

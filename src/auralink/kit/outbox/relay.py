@@ -38,6 +38,7 @@ class Relay:
     async def run(self) -> None:
         failures = 0
         while True:
+            before = self._notifier.count
             try:
                 handled = await self.step()
             except Unavailable:
@@ -48,7 +49,7 @@ class Relay:
             else:
                 failures = 0
                 if handled < _BATCH:
-                    await self._notifier.changed()
+                    await self._notifier.changed(before)
                 continue
             await asyncio.sleep(min(0.5 * 2 ** min(failures, 10), _LONGEST_WAIT))
 
