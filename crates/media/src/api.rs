@@ -126,27 +126,72 @@ impl Default for SubscriptionSettings {
 /// Commands from the signal plane. `Offer` and `MakeOffer` are answered by exactly one event each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    CreateRoom { room: RoomId },
+    CreateRoom {
+        room: RoomId,
+    },
     /// Closes every peer in it.
-    CloseRoom { room: RoomId },
-    CreatePeer { peer: PeerId, room: RoomId, role: PeerRole, options: PeerOptions },
+    CloseRoom {
+        room: RoomId,
+    },
+    CreatePeer {
+        peer: PeerId,
+        room: RoomId,
+        role: PeerRole,
+        options: PeerOptions,
+    },
     /// Ends the peer without events about it; tracks it published end for everybody.
-    ClosePeer { peer: PeerId },
+    ClosePeer {
+        peer: PeerId,
+    },
     /// A client's offer (`Single`, `Publisher`). -> `Answer` or `OfferRejected`.
-    Offer { peer: PeerId, offer_id: u32, sdp: String },
+    Offer {
+        peer: PeerId,
+        offer_id: u32,
+        sdp: String,
+    },
     /// Have the server offer (`Subscriber`), optionally with new ICE credentials. -> `Offer`.
-    MakeOffer { peer: PeerId, ice_restart: bool },
+    MakeOffer {
+        peer: PeerId,
+        ice_restart: bool,
+    },
     /// A client's answer to the newest `Offer` event; one with another id is ignored.
-    Answer { peer: PeerId, offer_id: u32, sdp: String },
+    Answer {
+        peer: PeerId,
+        offer_id: u32,
+        sdp: String,
+    },
     /// Bind an m-line of the publisher to a track. May come before or after media does.
-    Publish { peer: PeerId, publication: Publication },
-    Unpublish { track: TrackId },
-    SetMuted { track: TrackId, muted: bool },
-    Subscribe { peer: PeerId, track: TrackId, settings: SubscriptionSettings },
-    Unsubscribe { peer: PeerId, track: TrackId },
-    SetSubscription { peer: PeerId, track: TrackId, settings: SubscriptionSettings },
+    Publish {
+        peer: PeerId,
+        publication: Publication,
+    },
+    Unpublish {
+        track: TrackId,
+    },
+    SetMuted {
+        track: TrackId,
+        muted: bool,
+    },
+    Subscribe {
+        peer: PeerId,
+        track: TrackId,
+        settings: SubscriptionSettings,
+    },
+    Unsubscribe {
+        peer: PeerId,
+        track: TrackId,
+    },
+    SetSubscription {
+        peer: PeerId,
+        track: TrackId,
+        settings: SubscriptionSettings,
+    },
     /// One message to many peers (bounded queue per peer and channel; a slow reader harms only itself).
-    SendData { peers: Vec<PeerId>, channel: Channel, payload: Vec<u8> },
+    SendData {
+        peers: Vec<PeerId>,
+        channel: Channel,
+        payload: Vec<u8>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -207,36 +252,89 @@ pub enum Event {
         mid_to_track: Vec<(String, String)>,
         sections: Vec<OfferedSection>,
     },
-    OfferRejected { peer: PeerId, offer_id: u32, message: String },
-    Offer { peer: PeerId, offer_id: u32, sdp: String, mid_to_track: Vec<(String, String)> },
+    OfferRejected {
+        peer: PeerId,
+        offer_id: u32,
+        message: String,
+    },
+    Offer {
+        peer: PeerId,
+        offer_id: u32,
+        sdp: String,
+        mid_to_track: Vec<(String, String)>,
+    },
     /// ICE and DTLS are up; media and data may flow. Once per peer.
-    Connected { peer: PeerId },
+    Connected {
+        peer: PeerId,
+    },
     /// A data channel of the protocol is open.
-    ChannelOpen { peer: PeerId, channel: Channel },
+    ChannelOpen {
+        peer: PeerId,
+        channel: Channel,
+    },
     /// The peer is gone; it needs no ClosePeer, sending one is harmless.
-    PeerClosed { peer: PeerId, reason: CloseReason, message: String },
+    PeerClosed {
+        peer: PeerId,
+        reason: CloseReason,
+        message: String,
+    },
     /// Pending subscriptions need a renegotiation by the client (`Single`), with this many sections *in addition* to
     /// the free ones it has. (0, 0) = a new offer is enough.
-    SectionsNeeded { peer: PeerId, audio: u32, video: u32 },
+    SectionsNeeded {
+        peer: PeerId,
+        audio: u32,
+        video: u32,
+    },
     /// A pending subscription needs a server offer (`Subscriber`); answer with MakeOffer, debounced.
-    OfferNeeded { peer: PeerId },
+    OfferNeeded {
+        peer: PeerId,
+    },
     /// First RTP of a published track. `mime` e.g. `video/VP8`, `audio/opus`, `audio/red`.
-    TrackStarted { track: TrackId, mime: String },
+    TrackStarted {
+        track: TrackId,
+        mime: String,
+    },
     /// The publisher removed or stopped the m-line in its offer.
-    TrackEnded { track: TrackId },
+    TrackEnded {
+        track: TrackId,
+    },
     /// A subscriber's down track is bound (negotiated).
-    Subscribed { peer: PeerId, track: TrackId },
+    Subscribed {
+        peer: PeerId,
+        track: TrackId,
+    },
     /// The subscription cannot be: no codec in common.
-    SubscriptionFailed { peer: PeerId, track: TrackId, message: String },
+    SubscriptionFailed {
+        peer: PeerId,
+        track: TrackId,
+        message: String,
+    },
     /// Qualities wanted by any subscriber, per track (dynacast); empty = nobody wants it.
-    QualitiesWanted { track: TrackId, qualities: Vec<Quality> },
+    QualitiesWanted {
+        track: TrackId,
+        qualities: Vec<Quality>,
+    },
     /// The allocator paused or resumed a subscription.
-    StreamState { peer: PeerId, track: TrackId, paused: bool },
+    StreamState {
+        peer: PeerId,
+        track: TrackId,
+        paused: bool,
+    },
     /// Changed audio levels of a room: (publishing peer, level 0..=1, active).
-    Speakers { room: RoomId, levels: Vec<(PeerId, f32, bool)> },
+    Speakers {
+        room: RoomId,
+        levels: Vec<(PeerId, f32, bool)>,
+    },
     /// Connection quality of a peer, 1.0 (bad) ..= 5.0 (excellent); 0.0 = lost. Only on change, at most every 5 s.
-    Quality { peer: PeerId, score: f32 },
-    Data { peer: PeerId, channel: Channel, payload: Vec<u8> },
+    Quality {
+        peer: PeerId,
+        score: f32,
+    },
+    Data {
+        peer: PeerId,
+        channel: Channel,
+        payload: Vec<u8>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

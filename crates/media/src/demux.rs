@@ -1,0 +1,111 @@
+//! Which part of a peer a datagram is for (RFC 7983), and the little of STUN (RFC 8489) needed to find the peer.
+
+/// Magic cookie of every STUN message.
+const COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
+const HEADER: usize = 20;
+const USERNAME: u16 = 0x0006;
+const USE_CANDIDATE: u16 = 0x0025;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    Stun,
+    Dtls,
+    Media,
+    Unknown,
+}
+
+/// RFC 7983 section 7.
+#[inline]
+pub(crate) fn classify(datagram: &[u8]) -> Class {
+    match datagram.first() {
+        Some(0..=3) => Class::Stun,
+        Some(20..=63) => Class::Dtls,
+        Some(128..=191) => Class::Media,
+        _ => Class::Unknown,
+    }
+}
+
+/// A binding request as far as demultiplexing goes. Nothing of it is authenticated: the ICE agent decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BindingRequest<'a> {
+    pub transaction: [u8; 12],
+    /// Our ufrag: the part of USERNAME before the colon.
+    pub ufrag: &'a [u8],
+    /// USE-CANDIDATE was set.
+    pub nominates: bool,
+}
+
+impl<'a> BindingRequest<'a> {
+    pub fn parse(datagram: &'a [u8]) -> Option<BindingRequest<'a>> {
+        let body = datagram.strip_prefix(&[0, 1])?;
+        let length = u16::from_be_bytes(body.get(..2)?.try_into().ok()?) as usize;
+        let cookie = body.get(2..6)?;
+        let transaction = body.get(6..18)?.try_into().ok()?;
+        if cookie != COOKIE || datagram.len() != HEADER + length {
+            return None;
+        }
+        let (mut ufrag, mut nominates) = (None, false);
+        let mut rest = datagram.get(HEADER..)?;
+        while let Some((kind, value, after)) = attribute(rest) {
+            match kind {
+                USERNAME => ufrag = value.split(|byte| *byte == b':').next(),
+                USE_CANDIDATE => nominates = true,
+                _ => {}
+            }
+            rest = after;
+        }
+        Some(BindingRequest { transaction, ufrag: ufrag?, nominates })
+    }
+}
+
+/// Type, value and what follows (values are padded to four bytes).
+fn attribute(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
+    let kind = u16::from_be_bytes(bytes.get(..2)?.try_into().ok()?);
+    let length = u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?) as usize;
+    let value = bytes.get(4..4 + length)?;
+    let after = bytes.get(4 + length.next_multiple_of(4)..).unwrap_or_default();
+    Some((kind, value, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(attributes: &[u8]) -> Vec<u8> {
+        let mut datagram = vec![0, 1];
+        datagram.extend_from_slice(&(attributes.len() as u16).to_be_bytes());
+        datagram.extend_from_slice(&COOKIE);
+        datagram.extend_from_slice(b"transaction!");
+        datagram.extend_from_slice(attributes);
+        datagram
+    }
+
+    #[test]
+    fn the_local_ufrag_and_the_nomination_are_found() {
+        let datagram = request(b"\x00\x06\x00\x07ours:th\x00\x00\x25\x00\x00");
+        let parsed = BindingRequest::parse(&datagram);
+        let expected = BindingRequest { transaction: *b"transaction!", ufrag: b"ours", nominates: true };
+        assert_eq!(parsed, Some(expected));
+    }
+
+    #[test]
+    fn truncated_and_foreign_datagrams_are_no_binding_requests() {
+        let datagram = request(b"\x00\x06\x00\x07ours:th\x00");
+        for end in 0..datagram.len() {
+            assert_eq!(BindingRequest::parse(datagram.get(..end).unwrap_or_default()), None);
+        }
+        assert_eq!(BindingRequest::parse(&request(b"\x00\x25\x00\x00")), None, "without a user name");
+        let beyond = request(b"\x00\x06\xFF\xFFours:th\x00");
+        assert_eq!(BindingRequest::parse(&beyond), None);
+    }
+
+    #[test]
+    fn classes_follow_the_first_byte() {
+        let class = |first: u8| classify(&[first, 0, 0]);
+        assert_eq!(class(0), Class::Stun);
+        assert_eq!(class(22), Class::Dtls);
+        assert_eq!(class(0x80), Class::Media);
+        assert_eq!(class(200), Class::Unknown);
+        assert_eq!(classify(&[]), Class::Unknown);
+    }
+}

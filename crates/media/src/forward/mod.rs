@@ -1,0 +1,102 @@
+//! The subscribing side: what one peer gets of one track.
+
+mod header;
+mod history;
+mod payload;
+mod red;
+mod rewrite;
+pub(crate) mod stream;
+
+use crate::api::{Quality, SubscriptionSettings, TrackId};
+use crate::negotiate::NegotiatedCodec;
+use crate::publish::track::{LAYERS, Track};
+use crate::slab::Key;
+use crate::wire::codec::Codec;
+use payload::Form;
+use stream::DownStream;
+
+/// A subscription of a peer. It becomes a stream when it is [`bound`](DownTrack::stream) to a section.
+pub(crate) struct DownTrack {
+    pub track: Key,
+    pub id: TrackId,
+    pub video: bool,
+    pub settings: SubscriptionSettings,
+    pub stream: Option<DownStream>,
+    /// What the allocator allows; none = no video for now.
+    pub allowed: Option<u8>,
+    /// The allocator paused it and the subscriber was told.
+    pub paused: bool,
+    /// The layer to be sent; none = nothing is to be sent now.
+    pub target: Option<u8>,
+    /// Counted up per peer: older subscriptions are served first.
+    pub order: u64,
+    /// The subscriber was told that it has no codec for this.
+    pub failed: bool,
+}
+
+impl DownTrack {
+    pub fn new(key: Key, track: &Track, settings: SubscriptionSettings, order: u64) -> DownTrack {
+        DownTrack {
+            track: key,
+            id: track.id,
+            video: track.is_video(),
+            settings,
+            stream: None,
+            allowed: Some(LAYERS as u8 - 1),
+            paused: false,
+            target: None,
+            order,
+            failed: false,
+        }
+    }
+
+    /// Chooses the layer to send by what is wanted, allowed and there. True when a key frame of it is needed.
+    pub fn retarget(&mut self, track: &Track) -> bool {
+        let before = self.target;
+        self.target = self.choose(track);
+        let current = self.stream.as_ref().and_then(DownStream::current_layer);
+        self.video && self.target.is_some() && self.target != current && (self.target != before || current.is_none())
+    }
+
+    fn choose(&self, track: &Track) -> Option<u8> {
+        if !self.settings.enabled || track.publication.muted || self.stream.is_none() {
+            return None;
+        }
+        if !self.video {
+            return Some(0);
+        }
+        let SubscriptionSettings { quality, width, height, .. } = self.settings;
+        let wanted = track.wanted_layer(quality, width, height);
+        track.best_alive(wanted.min(self.allowed?))
+    }
+
+    /// The highest quality this subscription makes the publisher send.
+    pub fn wanted_quality(&self, track: &Track) -> Option<Quality> {
+        if !self.settings.enabled {
+            return None;
+        }
+        let SubscriptionSettings { quality, width, height, .. } = self.settings;
+        Some(match track.wanted_layer(quality, width, height) {
+            0 => Quality::Low,
+            1 => Quality::Medium,
+            _ => Quality::High,
+        })
+    }
+}
+
+/// Can a section with these codecs carry what is sent?
+pub(crate) fn can_carry(codecs: &[NegotiatedCodec], sent: Codec) -> bool {
+    Form::choose(codecs, sent).is_some()
+}
+
+/// What came of offering a packet to a down track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Sent,
+    /// Not wanted, or from before a switch.
+    Skipped,
+    /// It waits for a key frame of this layer.
+    NeedsKeyframe(u8),
+    /// The subscriber's section has no codec for it.
+    NoCodec,
+}

@@ -1,0 +1,185 @@
+//! One continuous stream out of many: sequence numbers, timestamps and VP8 picture numbers of a down track while its
+//! source changes layer, pauses, or sends packets that are not forwarded.
+//!
+//! A gap in the source stays a gap (so that the subscriber asks for what is missing); packets left out on purpose leave
+//! none. Sequence numbers never repeat, and nothing from before a switch is forwarded after it.
+
+use crate::wire::codec::vp8;
+
+/// Packets left out that a late one may still need to be counted against.
+const SKIPS: usize = 16;
+/// Index of the first packet. Receivers take an unknown stream's roll-over counter as 0, so this stays well under 2^16
+/// (RFC 3711 section 3.3.1) to survive early loss; the SSRC is random, so it need not be secret.
+const FIRST_INDEX: u64 = 1000;
+
+/// A packet of the source as the rewriter needs it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source {
+    pub layer: u8,
+    pub index: u64,
+    pub timestamp: u32,
+    pub vp8: Option<vp8::Descriptor>,
+}
+
+/// VP8 numbers as sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Vp8Ids {
+    pub picture_id: u16,
+    pub tl0_pic_idx: u8,
+    pub key_index: u8,
+}
+
+/// Header fields of the packet to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rewritten {
+    /// Roll-over counter << 16 | sequence number.
+    pub index: u64,
+    pub timestamp: u32,
+    pub vp8: Vp8Ids,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Vp8Offsets {
+    picture_id: u16,
+    tl0_pic_idx: u8,
+    key_index: u8,
+}
+
+#[derive(Debug)]
+pub(crate) struct Rewriter {
+    started: bool,
+    layer: u8,
+    /// First source index of the current run: older ones belong to what was before.
+    first: u64,
+    highest_in: u64,
+    /// out = in + offset (wrapping), less what was skipped since.
+    offset: u64,
+    highest_out: u64,
+    timestamp_offset: u32,
+    last_timestamp: u32,
+    skipped: [u64; SKIPS],
+    skips: usize,
+    offsets: Vp8Offsets,
+    last_vp8: Vp8Ids,
+}
+
+impl Rewriter {
+    pub fn new(first_timestamp: u32) -> Rewriter {
+        Rewriter {
+            started: false,
+            layer: 0,
+            first: 0,
+            highest_in: 0,
+            offset: 0,
+            highest_out: FIRST_INDEX,
+            timestamp_offset: 0,
+            last_timestamp: first_timestamp,
+            skipped: [u64::MAX; SKIPS],
+            skips: 0,
+            offsets: Vp8Offsets::default(),
+            last_vp8: Vp8Ids::default(),
+        }
+    }
+
+    pub fn layer(&self) -> Option<u8> {
+        self.started.then_some(self.layer)
+    }
+
+    /// Out timestamp minus in timestamp of the current layer.
+    pub fn timestamp_offset(&self) -> u32 {
+        self.timestamp_offset
+    }
+
+    pub fn last_timestamp(&self) -> u32 {
+        self.last_timestamp
+    }
+
+    /// Starts a run at this packet: the first one, one of another layer, or the first after a pause. `timestamp` is
+    /// what its timestamp becomes; it is moved forward where it would not be later than what was sent.
+    pub fn begin(&mut self, source: &Source, timestamp: u32) {
+        let ahead = timestamp.wrapping_sub(self.last_timestamp) as i32;
+        let timestamp = if self.started && ahead <= 0 { self.last_timestamp.wrapping_add(1) } else { timestamp };
+        self.timestamp_offset = timestamp.wrapping_sub(source.timestamp);
+        self.layer = source.layer;
+        self.first = source.index;
+        self.highest_in = source.index;
+        self.offset = (self.highest_out + 1).wrapping_sub(source.index);
+        self.skipped = [u64::MAX; SKIPS];
+        if let Some(descriptor) = &source.vp8 {
+            self.begin_vp8(descriptor);
+        }
+        self.started = true;
+    }
+
+    fn begin_vp8(&mut self, descriptor: &vp8::Descriptor) {
+        if !self.started {
+            self.offsets = Vp8Offsets::default();
+            return;
+        }
+        let last = &self.last_vp8;
+        self.offsets = Vp8Offsets {
+            picture_id: last.picture_id.wrapping_add(1).wrapping_sub(descriptor.picture_id.unwrap_or_default()),
+            tl0_pic_idx: last.tl0_pic_idx.wrapping_add(1).wrapping_sub(descriptor.tl0_pic_idx.unwrap_or_default()),
+            key_index: last.key_index.wrapping_add(1).wrapping_sub(descriptor.key_index.unwrap_or_default()),
+        };
+    }
+
+    /// Leaves out a packet of the current run (padding only) without a gap. Late ones keep their gap.
+    pub fn skip(&mut self, index: u64) {
+        if !self.started || index <= self.highest_in {
+            return;
+        }
+        self.highest_in = index;
+        if let Some(place) = self.skipped.get_mut(self.skips % SKIPS) {
+            *place = index;
+        }
+        self.skips += 1;
+        self.offset = self.offset.wrapping_sub(1);
+    }
+
+    /// The fields to send this packet of the current layer with; none when it is from before the run began.
+    #[inline]
+    pub fn rewrite(&mut self, source: &Source) -> Option<Rewritten> {
+        if source.index < self.first {
+            return None;
+        }
+        let mut index = source.index.wrapping_add(self.offset);
+        if source.index < self.highest_in {
+            index += self.skipped_after(source.index)?;
+        } else {
+            self.highest_in = source.index;
+        }
+        self.highest_out = self.highest_out.max(index);
+        let timestamp = source.timestamp.wrapping_add(self.timestamp_offset);
+        if (timestamp.wrapping_sub(self.last_timestamp) as i32) > 0 {
+            self.last_timestamp = timestamp;
+        }
+        let vp8 = source.vp8.as_ref().map(|descriptor| self.rewrite_vp8(descriptor)).unwrap_or_default();
+        Some(Rewritten { index, timestamp, vp8 })
+    }
+
+    /// How many packets after this one were left out. None when that is not known any more.
+    fn skipped_after(&self, index: u64) -> Option<u64> {
+        let kept = self.skipped.iter().filter(|skipped| **skipped != u64::MAX);
+        let oldest_known = kept.clone().min().copied().unwrap_or(u64::MAX);
+        let all_known = kept.clone().count() < SKIPS;
+        if !all_known && index < oldest_known {
+            return None;
+        }
+        Some(kept.filter(|skipped| **skipped > index).count() as u64)
+    }
+
+    fn rewrite_vp8(&mut self, descriptor: &vp8::Descriptor) -> Vp8Ids {
+        let mask = if descriptor.long_picture_id { 0x7FFF } else { 0x7F };
+        let ids = Vp8Ids {
+            picture_id: descriptor.picture_id.unwrap_or_default().wrapping_add(self.offsets.picture_id) & mask,
+            tl0_pic_idx: descriptor.tl0_pic_idx.unwrap_or_default().wrapping_add(self.offsets.tl0_pic_idx),
+            key_index: descriptor.key_index.unwrap_or_default().wrapping_add(self.offsets.key_index) & 0x1F,
+        };
+        let newer = ids.picture_id.wrapping_sub(self.last_vp8.picture_id) & mask <= mask / 2;
+        if newer {
+            self.last_vp8 = ids;
+        }
+        ids
+    }
+}

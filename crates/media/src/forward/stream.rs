@@ -1,0 +1,289 @@
+//! One outgoing RTP stream: chooses, rewrites, protects and remembers the packets of a down track.
+
+use std::time::Instant;
+
+use super::Outcome;
+use super::header::{HeaderTemplate, StreamExtensions};
+use super::history::{History, Sent};
+use super::payload::Form;
+use super::rewrite::{Rewriter, Rewritten, Source};
+use crate::api::Egress;
+use crate::line::Outlet;
+use crate::negotiate::{ExtensionIds, NegotiatedCodec};
+use crate::packet::Packet;
+use crate::publish::track::Track;
+use crate::wire::codec::{Codec, vp8};
+use crate::wire::rtcp::{NtpTime, SenderInfo};
+use crate::wire::rtp;
+
+/// What a [`DownStream`] is bound to.
+pub(crate) struct Binding {
+    pub mid: String,
+    pub ssrc: u32,
+    pub rtx_ssrc: u32,
+    pub first_timestamp: u32,
+    pub codecs: Vec<NegotiatedCodec>,
+    pub extensions: ExtensionIds,
+}
+
+/// An outgoing RTP stream in one section of the subscriber's description.
+pub(crate) struct DownStream {
+    pub binding: Binding,
+    /// The publisher's codec the templates below are for.
+    codec: Option<Codec>,
+    form: Form,
+    header: HeaderTemplate,
+    repair: Option<HeaderTemplate>,
+    repair_index: u64,
+    rewriter: Rewriter,
+    /// Packets of the rewriter's layer are being sent (not: paused, or before the first key frame).
+    flowing: bool,
+    history: History,
+    packets: u32,
+    octets: u32,
+    last_sent: Instant,
+}
+
+impl DownStream {
+    pub fn new(now: Instant, video: bool, binding: Binding) -> DownStream {
+        DownStream {
+            codec: None,
+            form: Form::AsIs,
+            header: HeaderTemplate::new(binding.ssrc, 0, &StreamExtensions::default()),
+            repair: None,
+            repair_index: 1,
+            rewriter: Rewriter::new(binding.first_timestamp),
+            flowing: false,
+            history: History::new(now, video),
+            packets: 0,
+            octets: 0,
+            last_sent: now,
+            binding,
+        }
+    }
+
+    /// The layer that is being sent.
+    pub fn current_layer(&self) -> Option<u8> {
+        if self.flowing { self.rewriter.layer() } else { None }
+    }
+
+    /// The codecs or extension ids of the section changed: templates are made anew with the next packet.
+    pub fn renegotiated(&mut self, codecs: Vec<NegotiatedCodec>, extensions: ExtensionIds) {
+        if self.binding.codecs != codecs || self.binding.extensions != extensions {
+            self.binding.codecs = codecs;
+            self.binding.extensions = extensions;
+            self.codec = None;
+        }
+    }
+
+    /// Makes the templates for what the publisher sends now.
+    fn adopt(&mut self, codec: Codec) -> bool {
+        let binding = &self.binding;
+        let Some((own, form)) = Form::choose(&binding.codecs, codec) else { return false };
+        let extensions = StreamExtensions {
+            mid_id: binding.extensions.mid,
+            mid: binding.mid.as_bytes(),
+            transport_id: binding.extensions.transport_cc,
+        };
+        self.header = HeaderTemplate::new(binding.ssrc, own.payload_type, &extensions);
+        self.repair = own.rtx.map(|repair| HeaderTemplate::new(binding.rtx_ssrc, repair, &extensions));
+        self.codec = Some(codec);
+        self.form = form;
+        // A packet sent before looked different, and one sequence number must never be encrypted in two ways.
+        self.history.clear();
+        true
+    }
+
+    /// Sends the packet when it is of the wanted layer.
+    #[inline]
+    pub fn forward(
+        &mut self,
+        target: Option<u8>,
+        track: &Track,
+        packet: &Packet,
+        datagram: &[u8],
+        out: &mut Outlet<'_>,
+    ) -> Outcome {
+        let Some(target) = target else {
+            self.flowing = false;
+            return Outcome::Skipped;
+        };
+        let payload = packet.payload(datagram);
+        if payload.is_empty() {
+            if self.flowing && self.rewriter.layer() == Some(packet.layer) {
+                self.rewriter.skip(packet.index);
+            }
+            return Outcome::Skipped;
+        }
+        let source = Source { layer: packet.layer, index: packet.index, timestamp: packet.timestamp, vp8: packet.vp8 };
+        let current = self.current_layer();
+        let mut waits = None;
+        if packet.layer == target && current != Some(target) {
+            if packet.keyframe {
+                self.begin(out.now, track, &source);
+            } else {
+                waits = Some(target);
+            }
+        } else if current.is_none() && packet.keyframe && packet.layer < target {
+            // Any picture is better than none until the wanted layer's key frame is there.
+            self.begin(out.now, track, &source);
+        }
+        if self.current_layer() == Some(packet.layer) {
+            if self.codec != Some(packet.codec) && !self.adopt(packet.codec) {
+                return Outcome::NoCodec;
+            }
+            if let Some(rewritten) = self.rewriter.rewrite(&source) {
+                self.send(packet, &rewritten, payload, packet.dependency(datagram), out);
+            }
+            return waits.map_or(Outcome::Sent, Outcome::NeedsKeyframe);
+        }
+        waits.map_or(Outcome::Skipped, Outcome::NeedsKeyframe)
+    }
+
+    fn begin(&mut self, now: Instant, track: &Track, source: &Source) {
+        let timestamp = match self.rewriter.layer() {
+            None => self.rewriter.last_timestamp(),
+            Some(layer) if layer == source.layer => source.timestamp.wrapping_add(self.rewriter.timestamp_offset()),
+            Some(layer) => self.aligned(now, track, layer, source),
+        };
+        self.rewriter.begin(source, timestamp);
+        self.flowing = true;
+    }
+
+    /// The timestamp of another layer's packet on our line: by the sender's reports where both layers have one, else by
+    /// the time since the last packet.
+    fn aligned(&self, now: Instant, track: &Track, from: u8, source: &Source) -> u32 {
+        let rate = track.codec.map_or(90_000, Codec::clock_rate);
+        let elapsed = now.saturating_duration_since(self.last_sent).as_micros() as u64;
+        let by_arrival = self.rewriter.last_timestamp().wrapping_add((elapsed * u64::from(rate) / 1_000_000) as u32);
+        let anchors = (track.layer(from).and_then(|l| l.anchor), track.layer(source.layer).and_then(|l| l.anchor));
+        let (Some(old), Some(new)) = anchors else { return by_arrival };
+        let on_old_layer = old.timestamp_at(new.ntp_at(source.timestamp, rate), rate);
+        let by_reports = on_old_layer.wrapping_add(self.rewriter.timestamp_offset());
+        // Reports that contradict the arrival by a second are broken.
+        let apart = (by_reports.wrapping_sub(by_arrival) as i32).unsigned_abs();
+        if apart > rate { by_arrival } else { by_reports }
+    }
+
+    #[inline]
+    fn send(
+        &mut self,
+        packet: &Packet,
+        rewritten: &Rewritten,
+        payload: &[u8],
+        dependency: Option<&[u8]>,
+        out: &mut Outlet<'_>,
+    ) {
+        let Outlet { now, line, egress } = out;
+        let now = *now;
+        let start = egress.buffer.len();
+        let sequence = rewritten.index as u16;
+        let transport =
+            if self.header.counts_transport() { line.number(now, self.header.len() + payload.len(), 0) } else { 0 };
+        let dependency = dependency.filter(|_| self.binding.extensions.dependency_descriptor != 0);
+        let header_len = match dependency {
+            None => self.header.write(&mut egress.buffer, packet.marker, sequence, rewritten.timestamp, transport),
+            Some(value) => self.write_long_header(egress, packet.marker, rewritten, transport, value),
+        };
+        let body = egress.buffer.len();
+        self.form.write(&mut egress.buffer, payload, packet.vp8.as_ref(), &rewritten.vp8);
+        let octets = egress.buffer.len() - body;
+        if octets == 0 || !line.send(egress, start, header_len, self.binding.ssrc, rewritten.index) {
+            egress.buffer.truncate(start);
+            return;
+        }
+        self.packets = self.packets.wrapping_add(1);
+        self.octets = self.octets.wrapping_add(octets as u32);
+        self.last_sent = now;
+        self.history.insert(Sent {
+            source: packet.index,
+            layer: packet.layer,
+            index: rewritten.index,
+            timestamp: rewritten.timestamp,
+            transport,
+            vp8: rewritten.vp8,
+        });
+    }
+
+    /// A header that also carries the dependency descriptor, which differs per packet.
+    fn write_long_header(
+        &self,
+        egress: &mut Egress,
+        marker: bool,
+        rewritten: &Rewritten,
+        transport: u16,
+        dependency: &[u8],
+    ) -> usize {
+        let ids = &self.binding.extensions;
+        let transport = transport.to_be_bytes();
+        let extensions = [
+            (ids.mid, self.binding.mid.as_bytes()),
+            (ids.transport_cc, &transport[..]),
+            (ids.dependency_descriptor, dependency),
+        ];
+        let fields = rtp::Outgoing {
+            payload_type: self.header.payload_type(),
+            marker,
+            sequence: rewritten.index as u16,
+            timestamp: rewritten.timestamp,
+            ssrc: self.binding.ssrc,
+            padding: false,
+        };
+        rtp::write_header(&mut egress.buffer, &fields, &extensions)
+    }
+
+    /// Sends a packet again: on the repair stream where there is one (RFC 4588), else the very same packet.
+    pub fn resend(&mut self, track: &Track, sequence: u16, out: &mut Outlet<'_>) -> bool {
+        let Outlet { now, line, egress } = out;
+        let now = *now;
+        let Some(sent) = self.history.take_for_resend(now, sequence) else { return false };
+        let stored = track.layer(sent.layer).and_then(|layer| layer.store.get(sent.source));
+        let (Some(stored), Some(codec)) = (stored, self.codec) else { return false };
+        let descriptor = if codec == Codec::Vp8 { vp8::Descriptor::parse(stored.payload).ok() } else { None };
+        let start = egress.buffer.len();
+        let (header_len, ssrc, index) = match &self.repair {
+            Some(header) => {
+                let index = self.repair_index;
+                self.repair_index += 1;
+                let transport = if header.counts_transport() {
+                    line.number(now, header.len() + 2 + stored.payload.len(), 0)
+                } else {
+                    0
+                };
+                let sequence = index as u16;
+                let len = header.write(&mut egress.buffer, stored.marker, sequence, sent.timestamp, transport);
+                egress.buffer.extend_from_slice(&(sent.index as u16).to_be_bytes());
+                (len, self.binding.rtx_ssrc, index)
+            }
+            None => {
+                let sequence = sent.index as u16;
+                let buffer = &mut egress.buffer;
+                let len = self.header.write(buffer, stored.marker, sequence, sent.timestamp, sent.transport);
+                (len, self.binding.ssrc, sent.index)
+            }
+        };
+        let at = egress.buffer.len();
+        self.form.write(&mut egress.buffer, stored.payload, descriptor.as_ref(), &sent.vp8);
+        if egress.buffer.len() == at {
+            egress.buffer.truncate(start);
+            return false;
+        }
+        line.send(egress, start, header_len, ssrc, index)
+    }
+
+    /// What a sender report says at this moment: none before anything was sent, or while the publisher's clock is not
+    /// known.
+    pub fn sender_info(&self, ours: NtpTime, theirs: NtpTime, track: &Track) -> Option<SenderInfo> {
+        let layer = self.rewriter.layer().filter(|_| self.packets > 0)?;
+        let anchor = track.layer(layer)?.anchor?;
+        let rate = self.codec?.clock_rate();
+        let timestamp = anchor.timestamp_at(theirs, rate).wrapping_add(self.rewriter.timestamp_offset());
+        Some(SenderInfo {
+            ssrc: self.binding.ssrc,
+            ntp: ours,
+            rtp_timestamp: timestamp,
+            packets: self.packets,
+            octets: self.octets,
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! A received media packet on its way from a publisher to the subscribers, within one batch of datagrams.
+
+use std::ops::Range;
+
+use crate::slab::Key;
+use crate::wire::codec::{Codec, vp8};
+
+/// The payload stays where it was received (and decrypted in place); this says where and what it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Packet {
+    pub track: Key,
+    /// Order of arrival in the batch.
+    pub order: u32,
+    /// Index of its datagram in the batch.
+    pub datagram: u32,
+    start: u16,
+    len: u16,
+    /// Value of the dependency descriptor extension in the same datagram; empty = none.
+    dependency_start: u16,
+    dependency_len: u8,
+    pub layer: u8,
+    pub index: u64,
+    pub timestamp: u32,
+    pub marker: bool,
+    pub codec: Codec,
+    /// Starts a key frame; audio always does.
+    pub keyframe: bool,
+    pub vp8: Option<vp8::Descriptor>,
+}
+
+/// What [`Packet::new`] is made of besides positions.
+pub(crate) struct Fields {
+    pub layer: u8,
+    pub index: u64,
+    pub timestamp: u32,
+    pub marker: bool,
+    pub codec: Codec,
+    pub keyframe: bool,
+    pub vp8: Option<vp8::Descriptor>,
+}
+
+impl Packet {
+    /// `payload` is without padding; empty = a packet that only probes.
+    pub fn new(track: Key, payload: &Range<usize>, dependency: Option<Range<usize>>, fields: Fields) -> Packet {
+        let dependency = dependency.filter(|value| value.len() <= usize::from(u8::MAX)).unwrap_or(0..0);
+        Packet {
+            track,
+            order: 0,
+            datagram: 0,
+            start: payload.start as u16,
+            len: payload.len() as u16,
+            dependency_start: dependency.start as u16,
+            dependency_len: dependency.len() as u8,
+            layer: fields.layer,
+            index: fields.index,
+            timestamp: fields.timestamp,
+            marker: fields.marker,
+            codec: fields.codec,
+            keyframe: fields.keyframe,
+            vp8: fields.vp8,
+        }
+    }
+
+    #[inline]
+    pub fn payload<'d>(&self, datagram: &'d [u8]) -> &'d [u8] {
+        let start = usize::from(self.start);
+        datagram.get(start..start + usize::from(self.len)).unwrap_or_default()
+    }
+
+    pub fn dependency<'d>(&self, datagram: &'d [u8]) -> Option<&'d [u8]> {
+        let start = usize::from(self.dependency_start);
+        datagram.get(start..start + usize::from(self.dependency_len)).filter(|value| !value.is_empty())
+    }
+}

@@ -1,0 +1,101 @@
+//! How much a subscriber's line carries, and which layers that allows.
+
+use std::time::{Duration, Instant};
+
+use super::Peer;
+use crate::allocator::{self, Request};
+use crate::api::{Event, Quality, Source};
+use crate::bwe::Bwe;
+use crate::effects::Effects;
+use crate::publish::track::{LAYERS, Track};
+use crate::slab::{Key, Slab};
+use crate::wire::twcc::Feedback;
+
+/// A full line is answered this soon; otherwise layers are chosen once a second.
+const REACT_WITHIN: Duration = Duration::from_millis(200);
+
+impl Peer {
+    pub(super) fn on_transport_feedback(
+        &mut self,
+        now: Instant,
+        feedback: &Feedback<'_>,
+        tracks: &Slab<Track>,
+        effects: &mut Effects,
+    ) {
+        let Some(line) = &mut self.line else { return };
+        self.outcomes.clear();
+        if line.transport.on_feedback(feedback, &mut self.outcomes).is_err() {
+            return;
+        }
+        let bandwidth = self.bandwidth.get_or_insert_with(Bwe::default);
+        bandwidth.on_outcomes(now, &self.outcomes);
+        if bandwidth.congested() && now.saturating_duration_since(self.allocated) >= REACT_WITHIN {
+            self.allocate(now, tracks, effects);
+        }
+    }
+
+    /// Chooses the layers of all its video anew. Without any feedback nothing is known and everything is allowed.
+    pub fn allocate(&mut self, now: Instant, tracks: &Slab<Track>, effects: &mut Effects) {
+        self.allocated = now;
+        let video = self.video_in_order(now, tracks);
+        let requests: Vec<Request> = video.iter().map(|(_, request)| request.clone()).collect();
+        let Some(bandwidth) = &mut self.bandwidth else { return };
+        let audio = audio_rate(now, &self.downs, tracks);
+        bandwidth.set_desired(allocator::desired_bps(&requests) + audio);
+        let budget = bandwidth.estimate_bps().saturating_sub(audio);
+        let given = allocator::allocate(budget, &requests, self.options.allow_pause);
+        for ((key, request), layer) in video.iter().zip(given) {
+            let nothing_sent = request.rates_bps.iter().all(Option::is_none);
+            let allowed = if nothing_sent { Some(LAYERS as u8 - 1) } else { layer.map(|layer| layer as u8) };
+            self.allow(*key, allowed, tracks, effects);
+        }
+    }
+
+    fn video_in_order(&self, now: Instant, tracks: &Slab<Track>) -> Vec<(Key, Request)> {
+        let request = |down: &crate::forward::DownTrack| {
+            let track = tracks.get(down.track)?;
+            let wanted = down.wanted_quality(track).filter(|_| down.video && down.stream.is_some())?;
+            Some(Request {
+                screen_share: track.publication.source == Source::ScreenShare,
+                priority: down.settings.priority,
+                wanted,
+                rates_bps: if track.publication.muted { [None; LAYERS] } else { track.rates(now) },
+                current: down.stream.as_ref().and_then(|stream| stream.current_layer()).map(usize::from),
+            })
+        };
+        let mut video: Vec<(u64, Key, Request)> =
+            self.downs.iter().filter_map(|(key, down)| Some((down.order, key, request(down)?))).collect();
+        video.sort_unstable_by_key(|(order, ..)| *order);
+        video.into_iter().map(|(_, key, request)| (key, request)).collect()
+    }
+
+    fn allow(&mut self, key: Key, allowed: Option<u8>, tracks: &Slab<Track>, effects: &mut Effects) {
+        let Some(down) = self.downs.get_mut(key) else { return };
+        let Some(track) = tracks.get(down.track) else { return };
+        down.allowed = allowed;
+        if down.retarget(track) {
+            if let Some(layer) = down.target {
+                effects.want_keyframe(down.track, layer);
+            }
+        }
+        if down.paused != allowed.is_none() {
+            down.paused = allowed.is_none();
+            let paused = down.paused;
+            effects.events.push(Event::StreamState { peer: self.id, track: down.id, paused });
+        }
+    }
+
+    /// Highest quality this peer wants of the track; none = it does not want it (now).
+    pub fn wanted_quality(&self, down: Key, track: &Track) -> Option<Quality> {
+        self.downs.get(down)?.wanted_quality(track)
+    }
+}
+
+/// Bits per second of the audio a subscriber gets.
+fn audio_rate(now: Instant, downs: &Slab<crate::forward::DownTrack>, tracks: &Slab<Track>) -> u64 {
+    let audio = downs.iter().filter(|(_, down)| !down.video && down.target.is_some());
+    audio
+        .filter_map(|(_, down)| tracks.get(down.track))
+        .filter_map(|track| track.rates(now).first().copied().flatten())
+        .sum()
+}

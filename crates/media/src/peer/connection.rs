@@ -1,0 +1,172 @@
+//! ICE, DTLS and data channels of a peer: what the transport reports, and the time limits it is held to.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Fault, Peer};
+use crate::api::{Channel, CloseReason, Egress, Event};
+use crate::data::Queued;
+use crate::effects::Effects;
+use crate::line::Line;
+use crate::transport::{Keying, Path, TransportEvent, Write};
+use crate::wire::srtp::{Context, Writer};
+
+/// Proven addresses kept per peer: a phone between networks has a few.
+const MAX_ADDRESSES: usize = 8;
+
+impl Peer {
+    /// Is the peer's description known, so that its binding requests can be answered?
+    pub fn answers_checks(&self) -> bool {
+        self.transport.has_remote()
+    }
+
+    /// Takes a STUN or DTLS datagram.
+    pub fn receive_transport(
+        &mut self,
+        now: Instant,
+        from: Path,
+        datagram: &[u8],
+        egress: &mut Egress,
+        effects: &mut Effects,
+    ) -> Result<(), Fault> {
+        let mut events = std::mem::take(&mut self.transport_events);
+        self.transport.receive(now, from, datagram, egress, &mut events);
+        let outcome = self.on_transport(now, &mut events, effects);
+        self.transport_events = events;
+        outcome?;
+        self.flush_data(now, egress, effects)
+    }
+
+    /// Runs the transport's timer.
+    pub(super) fn tick_transport(
+        &mut self,
+        now: Instant,
+        egress: &mut Egress,
+        effects: &mut Effects,
+    ) -> Result<(), Fault> {
+        let mut events = std::mem::take(&mut self.transport_events);
+        self.transport.handle_timeout(now, egress, &mut events);
+        let outcome = self.on_transport(now, &mut events, effects);
+        self.transport_events = events;
+        outcome
+    }
+
+    fn on_transport(
+        &mut self,
+        now: Instant,
+        events: &mut Vec<TransportEvent>,
+        effects: &mut Effects,
+    ) -> Result<(), Fault> {
+        for event in events.drain(..) {
+            match event {
+                TransportEvent::Connected => self.connected = true,
+                TransportEvent::Keys(keying) => self.secure(&keying)?,
+                TransportEvent::Reachable(address) => {
+                    self.last_heard = now;
+                    if !self.addresses.contains(&address) {
+                        if self.addresses.len() == MAX_ADDRESSES {
+                            effects.unreachable.push(self.addresses.remove(0));
+                        }
+                        self.addresses.push(address);
+                        effects.reachable.push(address);
+                    }
+                }
+                TransportEvent::Selected(path) => {
+                    self.path = Some(path);
+                    if let Some(line) = &mut self.line {
+                        line.path = path;
+                    }
+                }
+                TransportEvent::Opened(channel) => {
+                    if let Some(open) = self.opened.get_mut(channel as usize) {
+                        *open = true;
+                    }
+                    effects.events.push(Event::ChannelOpen { peer: self.id, channel });
+                }
+                TransportEvent::Message(channel, payload) => self.on_message(channel, payload, effects),
+                TransportEvent::Writable => {}
+                TransportEvent::Closed(why) => return Err(Fault::new(CloseReason::Dtls, why)),
+            }
+        }
+        if self.connected && self.line.is_some() && !self.told_connected {
+            self.told_connected = true;
+            effects.events.push(Event::Connected { peer: self.id });
+        }
+        Ok(())
+    }
+
+    fn secure(&mut self, keying: &Keying) -> Result<(), Fault> {
+        let path = self.path.ok_or_else(|| Fault::new(CloseReason::Dtls, "keys before a path was selected"))?;
+        let unusable = |error: crate::wire::WireError| Fault::new(CloseReason::Dtls, error.to_string());
+        let theirs = if keying.active { Writer::Server } else { Writer::Client };
+        let context = Context::new(keying.profile, &keying.material, theirs).map_err(unusable)?;
+        self.ingress.context = Some(context);
+        self.line = Some(Line::new(keying, path).map_err(unusable)?);
+        Ok(())
+    }
+
+    fn on_message(&mut self, channel: Channel, payload: Vec<u8>, effects: &mut Effects) {
+        effects.counters.data_in += 1;
+        if payload.len() > self.config.limits.max_data_message_bytes {
+            effects.counters.data_dropped += 1;
+            return;
+        }
+        effects.events.push(Event::Data { peer: self.id, channel, payload });
+    }
+
+    /// Queues a message; it leaves with the next tick.
+    pub fn send_data(&mut self, channel: Channel, message: Arc<[u8]>, effects: &mut Effects) -> Result<(), Fault> {
+        match self.outbox.push(channel, message) {
+            Queued::Yes => Ok(()),
+            Queued::Dropping(count) => {
+                effects.counters.data_dropped += count;
+                Ok(())
+            }
+            Queued::Overflow => {
+                Err(Fault::new(CloseReason::LimitExceeded, "reads its reliable data channel too slowly"))
+            }
+        }
+    }
+
+    /// Writes queued messages as far as SCTP takes them, and sends what it makes of them.
+    pub(super) fn flush_data(&mut self, now: Instant, egress: &mut Egress, effects: &mut Effects) -> Result<(), Fault> {
+        if self.outbox.is_empty() {
+            return Ok(());
+        }
+        let mut written = false;
+        for channel in Channel::ALL {
+            while let Some(message) = self.outbox.front(channel) {
+                match self.transport.write(channel, message) {
+                    Write::Done => effects.counters.data_out += 1,
+                    Write::Full => break,
+                    Write::Refused => effects.counters.data_dropped += 1,
+                }
+                written = true;
+                self.outbox.pop(channel);
+            }
+        }
+        if written { self.tick_transport(now, egress, effects) } else { Ok(()) }
+    }
+
+    /// Closes peers that never connected or fell silent.
+    pub(super) fn check_alive(&self, now: Instant) -> Result<(), Fault> {
+        let limits = &self.config.limits;
+        if !self.told_connected {
+            let limit = Duration::from_millis(limits.connect_timeout_ms);
+            if now.saturating_duration_since(self.created) > limit {
+                return Err(Fault::new(CloseReason::ConnectTimeout, "did not connect in time"));
+            }
+            return Ok(());
+        }
+        let limit = Duration::from_millis(limits.ice_timeout_ms);
+        if now.saturating_duration_since(self.last_heard) > limit {
+            return Err(Fault::new(CloseReason::IceTimeout, "nothing was heard of it any more"));
+        }
+        Ok(())
+    }
+
+    /// Says goodbye.
+    pub fn close(&mut self, now: Instant, egress: &mut Egress) {
+        self.transport.close(now, egress);
+    }
+}

@@ -1,0 +1,440 @@
+//! Offers and answers of a peer: which section carries which subscription.
+//!
+//! The client offers (single peer connection): subscriptions wait until its offer has a free section of their kind.
+//! The server offers (dual, subscriber side): sections are ours to add, and are reused once they are free.
+
+use std::time::Instant;
+
+use super::{Fault, OwnStream, Peer};
+use crate::api::{CloseReason, Event, Kind, OfferedSection, Proto};
+use crate::effects::Effects;
+use crate::forward::stream::{Binding, DownStream};
+use crate::negotiate::{self, LocalTransport, OfferedMedia, Plan, Review, Reviewed, SendStream};
+use crate::publish::track::Track;
+use crate::random::{self, NoRandomness};
+use crate::slab::{Key, Slab};
+use crate::transport::{Identity, Remote};
+use crate::wire::sdp::{Bounds, Description};
+
+/// Mid of the data section in our own offers.
+const DATA_MID: &str = "data";
+
+/// A section in which the client receives.
+struct OutSection {
+    reviewed: Reviewed,
+    kind: Kind,
+    down: Option<Key>,
+}
+
+/// A section of our own offers: what it is for, and the subscription it carries.
+struct OwnSection {
+    media: OfferedMedia,
+    down: Option<Key>,
+}
+
+/// An offer of ours that waits for its answer.
+struct Outstanding {
+    id: u32,
+    description: Description,
+}
+
+pub(crate) struct Negotiation {
+    ufrag: String,
+    password: String,
+    sha256: [u8; 32],
+    session_id: u64,
+    version: u64,
+    sections: Vec<OutSection>,
+    own: Vec<OwnSection>,
+    outstanding: Option<Outstanding>,
+    last_offer: u32,
+    /// Sections we asked the client for since its last offer; none = nothing was asked.
+    asked: Option<(u32, u32)>,
+    /// A description of the client has been applied.
+    pub established: bool,
+}
+
+impl Negotiation {
+    pub fn new(identity: &Identity) -> Result<Negotiation, NoRandomness> {
+        Ok(Negotiation {
+            ufrag: random::ice_text::<12>()?,
+            password: random::ice_text::<30>()?,
+            sha256: *identity.fingerprint(),
+            session_id: u64::from_be_bytes(random::bytes()?) >> 2,
+            version: 0,
+            sections: Vec::new(),
+            own: Vec::new(),
+            outstanding: None,
+            last_offer: 0,
+            asked: None,
+            established: false,
+        })
+    }
+
+    pub fn credentials(&self) -> (&str, &str) {
+        (&self.ufrag, &self.password)
+    }
+
+    fn renew_credentials(&mut self) -> Result<(), NoRandomness> {
+        self.ufrag = random::ice_text::<12>()?;
+        self.password = random::ice_text::<30>()?;
+        Ok(())
+    }
+
+    fn free(&self, kind: Kind) -> u32 {
+        self.sections.iter().filter(|section| section.kind == kind && section.down.is_none()).count() as u32
+    }
+}
+
+/// What an applied offer leads to.
+pub(crate) struct Applied {
+    /// Events in order, the answer first.
+    pub events: Vec<Event>,
+    /// Down tracks that got a section.
+    pub bound: Vec<Key>,
+}
+
+impl Peer {
+    /// Applies a client's offer and answers it.
+    ///
+    /// # Errors
+    /// The offer cannot be used, with the reason for the client; nothing changed then.
+    pub fn apply_offer(
+        &mut self,
+        now: Instant,
+        offer_id: u32,
+        sdp: &str,
+        tracks: &Slab<Track>,
+    ) -> Result<Applied, String> {
+        let offer = self.parse(sdp)?;
+        let review = negotiate::review(&offer).map_err(|error| error.to_string())?;
+        self.apply_remote(&review)?;
+        let mut events = self.apply_publishing(&review, tracks);
+        self.apply_receiving(&review);
+        self.negotiation.asked = None;
+        self.negotiation.established = true;
+        let (bound, mut bound_events) = self.bind_pending(now, tracks).map_err(|fault| fault.message)?;
+        let (plans, mid_to_track) = self.plans(tracks);
+        let local = self.local_transport();
+        let answer = negotiate::answer(&offer, &review, &local, &plans).to_string();
+        let sections = offered_sections(&review);
+        events.insert(0, Event::Answer { peer: self.id, offer_id, sdp: answer, mid_to_track, sections });
+        events.append(&mut bound_events);
+        Ok(Applied { events, bound })
+    }
+
+    fn parse(&self, sdp: &str) -> Result<Description, String> {
+        let limits = &self.config.limits;
+        let bounds = Bounds { max_bytes: limits.max_sdp_bytes, max_sections: limits.max_sections };
+        Description::parse(sdp, &bounds).map_err(|error| error.to_string())
+    }
+
+    fn apply_remote(&mut self, review: &Review) -> Result<(), String> {
+        let remote = &review.remote;
+        let restart = self.transport.is_restart(&remote.ufrag);
+        if restart {
+            self.negotiation.renew_credentials().map_err(|_| "no random numbers for new credentials".to_owned())?;
+        }
+        let local = restart.then_some((self.negotiation.ufrag.as_str(), self.negotiation.password.as_str()));
+        let remote = Remote {
+            ufrag: &remote.ufrag,
+            password: &remote.pwd,
+            fingerprint: &remote.sha256,
+            passive: remote.we_are_active,
+        };
+        self.transport.set_remote(&remote, local)
+    }
+
+    /// Takes the sections the client sends on; tracks whose section is gone end.
+    fn apply_publishing(&mut self, review: &Review, tracks: &Slab<Track>) -> Vec<Event> {
+        let before: Vec<String> = self.ingress.sections.iter().map(|s| s.reviewed.mid.clone()).collect();
+        let published = &self.published;
+        let track_of = |mid: &str| published.iter().find(|entry| entry.mid == mid).map(|entry| entry.track);
+        self.ingress.set_sections(&review.sections, track_of);
+        let gone = |mid: &str| before.iter().any(|b| b == mid) && self.ingress.section(mid).is_none();
+        let ended = self.published.iter().filter(|entry| gone(&entry.mid));
+        ended.filter_map(|entry| tracks.get(entry.track)).map(|t| Event::TrackEnded { track: t.id }).collect()
+    }
+
+    /// Takes the sections the client receives on. A subscription whose section is gone waits for another one.
+    fn apply_receiving(&mut self, review: &Review) {
+        let mut old = std::mem::take(&mut self.negotiation.sections);
+        for reviewed in &review.sections {
+            let Some(kind) = reviewed.kind else { continue };
+            if reviewed.rejected || !reviewed.client_receives {
+                continue;
+            }
+            let same = |section: &OutSection| section.reviewed.mid == reviewed.mid && section.kind == kind;
+            let down = old.iter_mut().find(|section| same(section)).and_then(|section| section.down.take());
+            if let Some(stream) = down.and_then(|key| self.downs.get_mut(key)).and_then(|d| d.stream.as_mut()) {
+                stream.renegotiated(reviewed.codecs.clone(), reviewed.extensions);
+            }
+            self.negotiation.sections.push(OutSection { reviewed: reviewed.clone(), kind, down });
+        }
+        for key in old.into_iter().filter_map(|section| section.down) {
+            self.unbind(key);
+        }
+    }
+
+    fn unbind(&mut self, key: Key) {
+        if let Some(stream) = self.downs.get_mut(key).and_then(|down| down.stream.take()) {
+            self.own_streams.remove(&stream.binding.ssrc);
+            self.own_streams.remove(&stream.binding.rtx_ssrc);
+        }
+    }
+
+    /// Binds waiting subscriptions to free sections.
+    fn bind_pending(&mut self, now: Instant, tracks: &Slab<Track>) -> Result<(Vec<Key>, Vec<Event>), Fault> {
+        let (mut bound, mut events) = (Vec::new(), Vec::new());
+        for key in self.pending() {
+            let Some(down) = self.downs.get(key) else { continue };
+            let Some(track) = tracks.get(down.track) else { continue };
+            let (kind, id) = (track.kind(), down.id);
+            let mut free = self.negotiation.sections.iter_mut().filter(|s| s.kind == kind && s.down.is_none());
+            let suits = |section: &&mut OutSection| {
+                track.codec.is_none_or(|codec| crate::forward::can_carry(&section.reviewed.codecs, codec))
+            };
+            let Some(section) = free.find(suits) else { continue };
+            section.down = Some(key);
+            let reviewed = &section.reviewed;
+            let binding = Binding {
+                mid: reviewed.mid.clone(),
+                ssrc: random::number()?,
+                rtx_ssrc: random::number()?,
+                first_timestamp: random::number()?,
+                codecs: reviewed.codecs.clone(),
+                extensions: reviewed.extensions,
+            };
+            self.attach(now, key, binding);
+            bound.push(key);
+            events.push(Event::Subscribed { peer: self.id, track: id });
+        }
+        Ok((bound, events))
+    }
+
+    fn attach(&mut self, now: Instant, key: Key, binding: Binding) {
+        let Some(down) = self.downs.get_mut(key) else { return };
+        self.own_streams.insert(binding.ssrc, OwnStream { down: key });
+        self.own_streams.insert(binding.rtx_ssrc, OwnStream { down: key });
+        down.stream = Some(DownStream::new(now, down.video, binding));
+    }
+
+    /// Subscriptions without a section, oldest first.
+    fn pending(&self) -> Vec<Key> {
+        let waiting = self.downs.iter().filter(|(_, down)| down.stream.is_none());
+        let mut keys: Vec<_> = waiting.map(|(key, down)| (down.order, key)).collect();
+        keys.sort_unstable();
+        keys.into_iter().map(|(_, key)| key).collect()
+    }
+
+    fn plans(&self, tracks: &Slab<Track>) -> (Vec<Plan>, Vec<(String, String)>) {
+        let (mut plans, mut mid_to_track) = (Vec::new(), Vec::new());
+        for section in &self.negotiation.sections {
+            let Some(down) = section.down.and_then(|key| self.downs.get(key)) else { continue };
+            let (Some(stream), Some(track)) = (&down.stream, tracks.get(down.track)) else { continue };
+            let mid = section.reviewed.mid.clone();
+            mid_to_track.push((mid.clone(), track.publication.sid.clone()));
+            let send = send_stream(track, stream.binding.ssrc, stream.binding.rtx_ssrc);
+            plans.push(Plan { mid, send: Some(send), ..Plan::default() });
+        }
+        (plans, mid_to_track)
+    }
+
+    fn local_transport(&mut self) -> LocalTransport {
+        let config = &self.config;
+        let udp = config.udp_candidates.iter().map(|address| (Proto::Udp, *address));
+        let tcp = config.tcp_candidates.iter().map(|address| (Proto::Tcp, *address));
+        self.negotiation.version += 1;
+        LocalTransport {
+            ufrag: self.negotiation.ufrag.clone(),
+            pwd: self.negotiation.password.clone(),
+            sha256: self.negotiation.sha256,
+            candidates: udp.chain(tcp).collect(),
+            session_id: self.negotiation.session_id,
+            session_version: self.negotiation.version,
+        }
+    }
+
+    /// Takes a subscription off its section; the section is free for another one.
+    pub fn release_section(&mut self, key: Key) {
+        self.unbind(key);
+        for section in &mut self.negotiation.sections {
+            if section.down == Some(key) {
+                section.down = None;
+            }
+        }
+        for section in &mut self.negotiation.own {
+            if section.down == Some(key) {
+                section.down = None;
+                section.media.send = None;
+            }
+        }
+    }
+
+    /// Asks for an offer when subscriptions wait for one: by the client with enough sections, or by ourselves.
+    pub fn ask_for_sections(&mut self, tracks: &Slab<Track>, effects: &mut Effects) {
+        if !self.negotiation.established && self.role == crate::api::PeerRole::Single {
+            return; // Its first offer is still to come.
+        }
+        let kinds: Vec<Kind> =
+            self.pending().iter().filter_map(|key| Some(tracks.get(self.downs.get(*key)?.track)?.kind())).collect();
+        if kinds.is_empty() {
+            return;
+        }
+        if self.role == crate::api::PeerRole::Subscriber {
+            effects.events.push(Event::OfferNeeded { peer: self.id });
+            return;
+        }
+        let missing = |kind: Kind| {
+            let waiting = kinds.iter().filter(|k| **k == kind).count() as u32;
+            waiting.saturating_sub(self.negotiation.free(kind))
+        };
+        let (audio, video) = (missing(Kind::Audio), missing(Kind::Video));
+        let (asked_audio, asked_video) = self.negotiation.asked.unwrap_or_default();
+        let more = (audio.saturating_sub(asked_audio), video.saturating_sub(asked_video));
+        if self.negotiation.asked.is_some() && more == (0, 0) {
+            return; // What was asked for will do.
+        }
+        self.negotiation.asked = Some((audio.max(asked_audio), video.max(asked_video)));
+        effects.events.push(Event::SectionsNeeded { peer: self.id, audio: more.0, video: more.1 });
+    }
+
+    /// Makes an offer of ours with a section for every subscription.
+    pub fn make_offer(&mut self, ice_restart: bool, tracks: &Slab<Track>) -> Result<Event, Fault> {
+        if ice_restart && self.transport.has_remote() {
+            self.negotiation.renew_credentials()?;
+        }
+        for key in self.pending() {
+            let Some(down) = self.downs.get(key) else { continue };
+            let Some(track) = tracks.get(down.track) else { continue };
+            if self.negotiation.own.iter().any(|section| section.down == Some(key)) {
+                continue;
+            }
+            let send = Some(send_stream(track, random::number()?, random::number()?));
+            let kind = track.kind();
+            let own = &mut self.negotiation.own;
+            let sections = own.len();
+            match own.iter_mut().find(|section| section.media.kind == kind && section.down.is_none()) {
+                Some(section) => (section.media.send, section.down) = (send, Some(key)),
+                None if sections < self.config.limits.max_sections => {
+                    let media = OfferedMedia { mid: sections.to_string(), kind, send };
+                    own.push(OwnSection { media, down: Some(key) });
+                }
+                None => {}
+            }
+        }
+        let local = self.local_transport();
+        let media: Vec<OfferedMedia> = self.negotiation.own.iter().map(|section| section.media.clone()).collect();
+        let description = negotiate::offer(&local, DATA_MID, &media);
+        let sid = |section: &OwnSection| {
+            let down = self.downs.get(section.down?)?;
+            Some((section.media.mid.clone(), tracks.get(down.track)?.publication.sid.clone()))
+        };
+        let mid_to_track = self.negotiation.own.iter().filter_map(sid).collect();
+        self.negotiation.last_offer += 1;
+        let offer_id = self.negotiation.last_offer;
+        let sdp = description.to_string();
+        self.negotiation.outstanding = Some(Outstanding { id: offer_id, description });
+        Ok(Event::Offer { peer: self.id, offer_id, sdp, mid_to_track })
+    }
+
+    /// Applies the client's answer to our newest offer; others are ignored.
+    pub fn apply_answer(
+        &mut self,
+        now: Instant,
+        offer_id: u32,
+        sdp: &str,
+        tracks: &Slab<Track>,
+    ) -> Result<Option<Applied>, Fault> {
+        let Some(outstanding) = self.negotiation.outstanding.take_if(|offer| offer.id == offer_id) else {
+            return Ok(None);
+        };
+        let bad = |message: String| Fault::new(CloseReason::ProtocolError, message);
+        let answer = self.parse(sdp).map_err(bad)?;
+        let review =
+            negotiate::review_answer(&outstanding.description, &answer).map_err(|error| bad(error.to_string()))?;
+        let restarting = self.transport.is_restart(&review.remote.ufrag);
+        let local = restarting.then_some((self.negotiation.ufrag.as_str(), self.negotiation.password.as_str()));
+        let remote = Remote {
+            ufrag: &review.remote.ufrag,
+            password: &review.remote.pwd,
+            fingerprint: &review.remote.sha256,
+            passive: review.remote.we_are_active,
+        };
+        self.transport.set_remote(&remote, local).map_err(bad)?;
+        self.negotiation.established = true;
+        Ok(Some(self.bind_answered(now, &review, tracks)))
+    }
+
+    fn bind_answered(&mut self, now: Instant, review: &Review, tracks: &Slab<Track>) -> Applied {
+        let mut applied = Applied { events: Vec::new(), bound: Vec::new() };
+        let mut fresh = Vec::new();
+        for section in &self.negotiation.own {
+            let (Some(key), Some(send)) = (section.down, &section.media.send) else { continue };
+            let Some(down) = self.downs.get(key).filter(|down| down.stream.is_none()) else { continue };
+            let reviewed = review.sections.iter().find(|reviewed| reviewed.mid == section.media.mid);
+            let codec = tracks.get(down.track).and_then(|track| track.codec);
+            let usable = |reviewed: &&Reviewed| {
+                reviewed.client_receives
+                    && !reviewed.rejected
+                    && codec.is_none_or(|codec| crate::forward::can_carry(&reviewed.codecs, codec))
+            };
+            match reviewed.filter(usable) {
+                Some(reviewed) => {
+                    fresh.push((key, down.id, send.ssrc, send.rtx_ssrc.unwrap_or_default(), reviewed.clone()));
+                }
+                None => {
+                    let message = "the client did not accept its section".to_owned();
+                    applied.events.push(Event::SubscriptionFailed { peer: self.id, track: down.id, message });
+                }
+            }
+        }
+        for (key, id, ssrc, rtx_ssrc, reviewed) in fresh {
+            let binding = Binding {
+                mid: reviewed.mid,
+                ssrc,
+                rtx_ssrc,
+                first_timestamp: random::number().unwrap_or(ssrc),
+                codecs: reviewed.codecs,
+                extensions: reviewed.extensions,
+            };
+            self.attach(now, key, binding);
+            applied.bound.push(key);
+            applied.events.push(Event::Subscribed { peer: self.id, track: id });
+        }
+        applied
+    }
+}
+
+fn send_stream(track: &Track, ssrc: u32, rtx_ssrc: u32) -> SendStream {
+    let publication = &track.publication;
+    let participant = publication.stream_id.split('|').next().unwrap_or_default();
+    SendStream {
+        ssrc,
+        rtx_ssrc: track.is_video().then_some(rtx_ssrc),
+        // One name for everything a participant sends: receivers keep those streams in sync.
+        cname: participant.to_owned(),
+        stream_id: publication.stream_id.clone(),
+        track_id: publication.sid.clone(),
+    }
+}
+
+fn offered_sections(review: &Review) -> Vec<OfferedSection> {
+    let sends = |section: &&Reviewed| section.client_sends && !section.rejected;
+    let offered = |section: &Reviewed| {
+        let mut codecs: Vec<String> = Vec::new();
+        for codec in &section.codecs {
+            if !codecs.iter().any(|mime| mime == codec.codec.mime()) {
+                codecs.push(codec.codec.mime().to_owned());
+            }
+        }
+        Some(OfferedSection {
+            mid: section.mid.clone(),
+            kind: section.kind?,
+            cid: section.track_id.clone(),
+            codecs,
+            rids: section.rids.clone(),
+        })
+    };
+    review.sections.iter().filter(sends).filter_map(offered).collect()
+}

@@ -1,0 +1,71 @@
+//! Media to one peer: the packets of a batch, in one go, so that its datagrams leave as one run.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use super::Peer;
+use crate::api::{Datagram, Egress, Event};
+use crate::effects::Effects;
+use crate::forward::Outcome;
+use crate::line::Outlet;
+use crate::packet::Packet;
+use crate::publish::track::Track;
+use crate::slab::{Key, Slab};
+
+/// Packets of one track in the batch, for one down track of a peer.
+#[derive(Debug, Clone)]
+pub(crate) struct Work {
+    pub down: Key,
+    pub packets: Range<u32>,
+}
+
+impl Peer {
+    /// Notes packets to forward. True when the peer had none yet in this batch.
+    #[inline]
+    pub fn add_work(&mut self, work: Work) -> bool {
+        self.work.push(work);
+        self.work.len() == 1
+    }
+
+    /// Forwards what was noted.
+    pub fn forward(
+        &mut self,
+        now: Instant,
+        batch: &[Packet],
+        datagrams: &[Datagram<'_>],
+        tracks: &Slab<Track>,
+        egress: &mut Egress,
+        effects: &mut Effects,
+    ) {
+        let Some(line) = &mut self.line else {
+            self.work.clear();
+            return;
+        };
+        let mut out = Outlet { now, line, egress };
+        let mut sent = 0;
+        for work in self.work.drain(..) {
+            let Some(down) = self.downs.get_mut(work.down) else { continue };
+            let (Some(stream), Some(track)) = (&mut down.stream, tracks.get(down.track)) else { continue };
+            let range = work.packets.start as usize..work.packets.end as usize;
+            let (mut waits, mut fails) = (None, false);
+            for packet in batch.get(range).unwrap_or_default() {
+                let Some(datagram) = datagrams.get(packet.datagram as usize) else { continue };
+                match stream.forward(down.target, track, packet, datagram.payload, &mut out) {
+                    Outcome::Sent => sent += 1,
+                    Outcome::Skipped => {}
+                    Outcome::NeedsKeyframe(layer) => waits = Some(layer),
+                    Outcome::NoCodec => fails = true,
+                }
+            }
+            if let Some(layer) = waits {
+                effects.want_keyframe(down.track, layer);
+            }
+            if fails && !down.failed {
+                down.failed = true;
+                let message = "no codec in common with the publisher".to_owned();
+                effects.events.push(Event::SubscriptionFailed { peer: self.id, track: down.id, message });
+            }
+        }
+        effects.counters.rtp_forwarded += sent;
+    }
+}

@@ -1,0 +1,448 @@
+//! Media from one peer: streams told apart, decrypted, checked against replay and loss, and handed on as packets.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use rustc_hash::FxHashMap;
+
+use crate::api::{Event, Kind};
+use crate::effects::Effects;
+use crate::negotiate::{ExtensionIds, Reviewed};
+use crate::packet::{Fields, Packet};
+use crate::publish::clock::RemoteClock;
+use crate::publish::inbound::{Inbound, Media, Role};
+use crate::publish::nack::Nacks;
+use crate::publish::stats::Reception;
+use crate::publish::track::{LAYERS, Track};
+use crate::slab::{Key, Slab};
+use crate::wire::WireError;
+use crate::wire::codec::{Codec, vp8};
+use crate::wire::rtp::{AudioLevel, Header, ReplayWindow};
+use crate::wire::srtp::Context;
+use crate::wire::twcc;
+
+/// What an Opus packet holds, unless the client says otherwise.
+const AUDIO_PACKET_MS: u32 = 20;
+
+/// Why a packet goes no further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// A stream of no section.
+    Unknown,
+    Malformed,
+    /// Not from the peer, or seen before.
+    Unauthentic,
+    /// More streams than allowed.
+    Limit,
+}
+
+impl Refused {
+    pub fn count(self, effects: &mut Effects) {
+        let counters = &mut effects.counters;
+        match self {
+            Refused::Unknown => counters.dropped_unknown += 1,
+            Refused::Malformed => counters.dropped_malformed += 1,
+            Refused::Unauthentic => counters.dropped_auth += 1,
+            Refused::Limit => counters.dropped_limit += 1,
+        }
+    }
+}
+
+impl From<WireError> for Refused {
+    fn from(error: WireError) -> Refused {
+        match error {
+            WireError::Authentication => Refused::Unauthentic,
+            _ => Refused::Malformed,
+        }
+    }
+}
+
+/// A section of the peer's description on which it sends.
+pub(crate) struct InSection {
+    pub reviewed: Reviewed,
+    pub track: Option<Key>,
+    /// Place of each layer's media stream in [`Ingress::streams`].
+    media: [Option<usize>; LAYERS],
+}
+
+impl InSection {
+    /// The layer a rid names: LiveKit's q, h, f, else by the order offered.
+    fn layer_of(&self, rid: &[u8]) -> Option<u8> {
+        match rid {
+            b"q" => Some(0),
+            b"h" => Some(1),
+            b"f" => Some(2),
+            other => {
+                let place = self.reviewed.rids.iter().position(|known| known.as_bytes() == other)?;
+                (place < LAYERS).then_some(place as u8)
+            }
+        }
+    }
+}
+
+/// Everything about media this peer sends to us.
+pub(crate) struct Ingress {
+    pub context: Option<Context>,
+    pub sections: Vec<InSection>,
+    pub streams: Vec<Inbound>,
+    by_ssrc: FxHashMap<u32, usize>,
+    rtcp_replay: FxHashMap<u32, ReplayWindow>,
+    pub ids: ExtensionIds,
+    pub arrivals: twcc::Receiver,
+    /// Any media SSRC of the peer, for feedback about all of them.
+    pub feedback_ssrc: u32,
+    pub clock: RemoteClock,
+    origin: Instant,
+    max_streams: usize,
+}
+
+impl Ingress {
+    pub fn new(now: Instant, max_streams: usize) -> Ingress {
+        Ingress {
+            context: None,
+            sections: Vec::new(),
+            streams: Vec::new(),
+            by_ssrc: FxHashMap::default(),
+            rtcp_replay: FxHashMap::default(),
+            ids: ExtensionIds::default(),
+            arrivals: twcc::Receiver::new(now),
+            feedback_ssrc: 0,
+            clock: RemoteClock::default(),
+            origin: now,
+            max_streams,
+        }
+    }
+
+    /// Takes the sections of a new offer. Streams of sections that stay are kept, the others forgotten.
+    pub fn set_sections(&mut self, reviewed: &[Reviewed], track_of: impl Fn(&str) -> Option<Key>) {
+        let old = std::mem::take(&mut self.sections);
+        self.sections = reviewed
+            .iter()
+            .filter(|section| section.client_sends && !section.rejected && section.kind.is_some())
+            .map(|section| InSection {
+                reviewed: section.clone(),
+                track: track_of(&section.mid),
+                media: [None; LAYERS],
+            })
+            .collect();
+        let places: FxHashMap<&str, usize> =
+            self.sections.iter().enumerate().map(|(place, section)| (section.reviewed.mid.as_str(), place)).collect();
+        let place_of = |stream: &Inbound| {
+            old.get(stream.section).and_then(|section| places.get(section.reviewed.mid.as_str())).copied()
+        };
+        let kept: Vec<Inbound> = std::mem::take(&mut self.streams)
+            .into_iter()
+            .filter_map(|mut stream| {
+                stream.section = place_of(&stream)?;
+                Some(stream)
+            })
+            .collect();
+        self.streams = kept;
+        self.index_streams();
+        self.ids = merged_ids(&self.sections);
+    }
+
+    fn index_streams(&mut self) {
+        self.by_ssrc.clear();
+        for (place, stream) in self.streams.iter().enumerate() {
+            self.by_ssrc.insert(stream.ssrc, place);
+            let section = self.sections.get_mut(stream.section);
+            if let (Some(section), Some(media)) = (section, stream.media()) {
+                if let Some(slot) = section.media.get_mut(usize::from(media.layer)) {
+                    *slot = Some(place);
+                }
+            }
+        }
+    }
+
+    pub fn section_mut(&mut self, mid: &str) -> Option<&mut InSection> {
+        self.sections.iter_mut().find(|section| section.reviewed.mid == mid)
+    }
+
+    pub fn section(&self, mid: &str) -> Option<&InSection> {
+        self.sections.iter().find(|section| section.reviewed.mid == mid)
+    }
+
+    pub fn stream_mut(&mut self, ssrc: u32) -> Option<&mut Inbound> {
+        let place = *self.by_ssrc.get(&ssrc)?;
+        self.streams.get_mut(place)
+    }
+
+    /// Decrypts a compound RTCP packet in place and gives its plain length.
+    pub fn open_rtcp(&mut self, packet: &mut [u8]) -> Result<usize, Refused> {
+        let context = self.context.as_ref().ok_or(Refused::Unauthentic)?;
+        let ssrc = packet.get(4..8).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
+        let ssrc = ssrc.ok_or(Refused::Malformed)?;
+        let (len, index) = context.unprotect_rtcp(packet)?;
+        if self.rtcp_replay.len() >= self.max_streams && !self.rtcp_replay.contains_key(&ssrc) {
+            return Err(Refused::Limit);
+        }
+        let window = self.rtcp_replay.entry(ssrc).or_default();
+        if !window.is_new(u64::from(index)) {
+            return Err(Refused::Unauthentic);
+        }
+        window.accept(u64::from(index));
+        Ok(len)
+    }
+
+    /// Takes one SRTP packet, decrypting it in place. None = valid, but nothing to forward.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        packet: &mut [u8],
+        tracks: &mut Slab<Track>,
+        effects: &mut Effects,
+    ) -> Result<Option<Packet>, Refused> {
+        let header = Header::parse(packet)?;
+        let (place, len) = match self.by_ssrc.get(&header.ssrc).copied() {
+            Some(place) => {
+                let context = self.context.as_ref().ok_or(Refused::Unauthentic)?;
+                let stream = self.streams.get_mut(place).ok_or(Refused::Unknown)?;
+                (place, open(now, context, stream, &header, packet)?)
+            }
+            None => {
+                let mut stream = self.recognise(now, &header, packet)?;
+                let context = self.context.as_ref().ok_or(Refused::Unauthentic)?;
+                let len = open(now, context, &mut stream, &header, packet)?;
+                (self.admit(stream), len)
+            }
+        };
+        let packet: &[u8] = packet.get(..len).unwrap_or_default();
+        if let Some(value) = header.extension(packet, self.ids.transport_cc).and_then(|v| v.first_chunk()) {
+            self.arrivals.on_packet(u16::from_be_bytes(*value), now);
+            self.feedback_ssrc = header.ssrc;
+        }
+        let body_len = header.payload(packet)?.len();
+        let body = header.header_len..header.header_len + body_len;
+        let Some((place, index, body)) = self.original(now, place, &header, packet, body) else { return Ok(None) };
+        self.deliver(now, place, index, &header, packet, body, tracks, effects)
+    }
+
+    /// The media stream, index and payload of what arrived: a retransmission is unwrapped (RFC 4588). None when it
+    /// came before, or only probes.
+    fn original(
+        &mut self,
+        now: Instant,
+        place: usize,
+        header: &Header,
+        packet: &[u8],
+        body: Range<usize>,
+    ) -> Option<(usize, u64, Range<usize>)> {
+        let stream = self.streams.get(place)?;
+        let (place, sequence, body) = match stream.role {
+            Role::Media(_) => (place, header.sequence, body),
+            Role::Repair { layer } => {
+                let original = packet.get(body.clone())?.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))?;
+                let section = self.sections.get(stream.section)?;
+                let media = (*section.media.get(usize::from(layer))?)?;
+                (media, original, body.start + 2..body.end)
+            }
+        };
+        let stream = self.streams.get_mut(place)?;
+        let index = stream.sequence.guess(sequence);
+        if !stream.replay.is_new(index) {
+            return None;
+        }
+        stream.replay.accept(index);
+        let highest = stream.sequence.highest();
+        stream.sequence.accept(index);
+        let media = stream.media_mut()?;
+        let nacks = media.nacks.as_mut();
+        match (nacks, highest) {
+            (Some(nacks), Some(highest)) if index > highest => {
+                // What is too much to ask for shows up as a key frame request of the decoders.
+                let _ = nacks.on_gap(now, highest + 1..index);
+            }
+            (Some(nacks), Some(_)) => {
+                nacks.on_late(index);
+            }
+            _ => {}
+        }
+        Some((place, index, body))
+    }
+
+    #[allow(clippy::too_many_arguments)] // One packet with all that is known of it; a struct would live for one call.
+    fn deliver(
+        &mut self,
+        now: Instant,
+        place: usize,
+        index: u64,
+        header: &Header,
+        packet: &[u8],
+        body: Range<usize>,
+        tracks: &mut Slab<Track>,
+        effects: &mut Effects,
+    ) -> Result<Option<Packet>, Refused> {
+        let since = now.saturating_duration_since(self.origin);
+        let stream = self.streams.get_mut(place).ok_or(Refused::Unknown)?;
+        let section = self.sections.get(stream.section).ok_or(Refused::Unknown)?;
+        let (ssrc, payload) = (stream.ssrc, packet.get(body.clone()).unwrap_or_default());
+        let media = stream.media_mut().ok_or(Refused::Unknown)?;
+        media.reception.on_packet(index, header.timestamp, since, media.codec.clock_rate());
+        if !payload.is_empty() {
+            let reviewed = &section.reviewed;
+            let plain = header.payload_type == media.payload_type;
+            if !plain && reviewed.by_rtx(header.payload_type).is_none() {
+                let codec = reviewed.by_payload_type(header.payload_type).ok_or(Refused::Unknown)?;
+                (media.payload_type, media.codec) = (codec.payload_type, codec.codec);
+            }
+        }
+        let (codec, layer) = (media.codec, media.layer);
+        let Some(key) = section.track else { return Ok(None) };
+        let Some(track) = tracks.get_mut(key) else { return Ok(None) };
+        if track.codec != Some(codec) || !track.started {
+            start(track, codec, effects, key);
+        }
+        if track.on_packet(now, layer, ssrc, packet.len(), header.timestamp) {
+            effects.layers_changed(key);
+        }
+        let ids = &section.reviewed.extensions;
+        if track.kind() == Kind::Audio {
+            if let Some(level) = header.extension(packet, ids.audio_level).and_then(AudioLevel::parse) {
+                track.meter.observe(level.level, AUDIO_PACKET_MS);
+            }
+        }
+        let vp8 =
+            if codec == Codec::Vp8 && !payload.is_empty() { Some(vp8::Descriptor::parse(payload)?) } else { None };
+        let keyframe = vp8.map_or_else(|| codec.starts_keyframe(payload), |descriptor| descriptor.keyframe);
+        if let Some(state) = track.layers.get_mut(usize::from(layer)).and_then(Option::as_mut) {
+            if !payload.is_empty() && !track.subscribers.is_empty() {
+                state.store.insert(now, index, header.timestamp, header.marker, payload);
+            }
+        }
+        let dependency = header.extension(packet, ids.dependency_descriptor);
+        let dependency = dependency.and_then(|value| range_in(packet, value));
+        let (timestamp, marker) = (header.timestamp, header.marker);
+        let fields = Fields { layer, index, timestamp, marker, codec, keyframe, vp8 };
+        Ok(Some(Packet::new(key, &body, dependency, fields)))
+    }
+
+    /// A stream for an SSRC seen for the first time. It is kept only when its packet turns out to be authentic.
+    fn recognise(&self, now: Instant, header: &Header, packet: &[u8]) -> Result<Inbound, Refused> {
+        let (section, layer, repair) = self.identify(header, packet).ok_or(Refused::Unknown)?;
+        let reviewed = &self.sections.get(section).ok_or(Refused::Unknown)?.reviewed;
+        let role = if repair {
+            Role::Repair { layer }
+        } else {
+            let codec = reviewed.by_payload_type(header.payload_type).ok_or(Refused::Unknown)?;
+            Role::Media(Media {
+                layer,
+                payload_type: codec.payload_type,
+                codec: codec.codec,
+                nacks: codec.nack.then(Nacks::default),
+                reception: Reception::new(u64::from(header.sequence)),
+            })
+        };
+        let stream = Inbound::new(now, header.ssrc, section, role);
+        let replaces = self.streams.iter().any(|old| old.same_place(&stream));
+        if self.streams.len() >= self.max_streams && !replaces {
+            return Err(Refused::Limit);
+        }
+        Ok(stream)
+    }
+
+    /// Keeps a stream, in the place of an older one of the same layer: a client that changes its SSRC has left the old.
+    fn admit(&mut self, stream: Inbound) -> usize {
+        let place = self.streams.iter().position(|old| old.same_place(&stream)).unwrap_or(self.streams.len());
+        match self.streams.get_mut(place) {
+            Some(old) => *old = stream,
+            None => self.streams.push(stream),
+        }
+        self.index_streams();
+        place
+    }
+
+    /// Section, layer and whether it is a repair stream: by MID and RID (RFC 8843, 8852), by announced SSRC, or by a
+    /// payload type that only one section has.
+    fn identify(&self, header: &Header, packet: &[u8]) -> Option<(usize, u8, bool)> {
+        let by_mid = header
+            .extension(packet, self.ids.mid)
+            .and_then(|mid| self.sections.iter().position(|section| section.reviewed.mid.as_bytes() == mid));
+        let place = by_mid.or_else(|| self.announced(header.ssrc)).or_else(|| self.only_with(header.payload_type))?;
+        let section = self.sections.get(place)?;
+        let repair = section.reviewed.by_rtx(header.payload_type).is_some();
+        let rid = if repair { self.ids.repaired_rid } else { self.ids.rid };
+        let layer = match header.extension(packet, rid) {
+            Some(rid) => section.layer_of(rid)?,
+            None if section.reviewed.rids.is_empty() => 0,
+            None => return None,
+        };
+        Some((place, layer, repair))
+    }
+
+    fn announced(&self, ssrc: u32) -> Option<usize> {
+        let has = |section: &InSection| {
+            section.reviewed.ssrcs.iter().any(|(media, repair)| *media == ssrc || *repair == Some(ssrc))
+        };
+        self.sections.iter().position(has)
+    }
+
+    fn only_with(&self, payload_type: u8) -> Option<usize> {
+        let has = |section: &&InSection| {
+            let reviewed = &section.reviewed;
+            reviewed.by_payload_type(payload_type).is_some() || reviewed.by_rtx(payload_type).is_some()
+        };
+        let mut candidates = self.sections.iter().filter(has);
+        let only = candidates.next()?;
+        if candidates.next().is_some() {
+            return None;
+        }
+        self.sections.iter().position(|section| std::ptr::eq(section, only))
+    }
+}
+
+/// Authenticates and decrypts a packet of this stream. Gives the plain length.
+fn open(
+    now: Instant,
+    context: &Context,
+    stream: &mut Inbound,
+    header: &Header,
+    packet: &mut [u8],
+) -> Result<usize, Refused> {
+    let index = stream.sequence.guess(header.sequence);
+    if !stream.replay.is_new(index) {
+        return Err(Refused::Unauthentic);
+    }
+    let len = context.unprotect_rtp(packet, header.header_len, header.ssrc, index)?;
+    if let Role::Repair { .. } = stream.role {
+        // A media stream's numbers are noted once retransmissions are unwrapped.
+        stream.sequence.accept(index);
+        stream.replay.accept(index);
+    }
+    stream.last_packet = now;
+    Ok(len)
+}
+
+fn start(track: &mut Track, codec: Codec, effects: &mut Effects, key: Key) {
+    if track.codec != Some(codec) {
+        track.codec = Some(codec);
+        effects.layers_changed(key);
+    }
+    if !track.started {
+        track.started = true;
+        effects.events.push(Event::TrackStarted { track: track.id, mime: codec.mime().to_owned() });
+    }
+}
+
+/// Extension ids hold for the whole bundle (RFC 8843 section 9.2), but not every section lists every one.
+fn merged_ids(sections: &[InSection]) -> ExtensionIds {
+    let first = |id: fn(&ExtensionIds) -> u8| {
+        sections.iter().map(|section| id(&section.reviewed.extensions)).find(|id| *id != 0).unwrap_or(0)
+    };
+    ExtensionIds {
+        mid: first(|ids| ids.mid),
+        rid: first(|ids| ids.rid),
+        repaired_rid: first(|ids| ids.repaired_rid),
+        transport_cc: first(|ids| ids.transport_cc),
+        abs_send_time: first(|ids| ids.abs_send_time),
+        audio_level: first(|ids| ids.audio_level),
+        dependency_descriptor: first(|ids| ids.dependency_descriptor),
+        abs_capture_time: first(|ids| ids.abs_capture_time),
+    }
+}
+
+/// Where a sub-slice lies in its slice.
+fn range_in(whole: &[u8], part: &[u8]) -> Option<Range<usize>> {
+    let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
+    (start + part.len() <= whole.len()).then_some(start..start + part.len())
+}

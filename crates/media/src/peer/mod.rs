@@ -1,0 +1,203 @@
+//! One peer connection: its transport, what it publishes, what it subscribes to, and its timers.
+
+mod bandwidth;
+mod connection;
+mod description;
+mod egress;
+mod feedback;
+pub(crate) mod ingress;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
+
+pub(crate) use egress::Work;
+
+use crate::api::{CloseReason, PeerId, PeerOptions, PeerRole, RoomId, ShardConfig, SubscriptionSettings, TrackId};
+use crate::bwe::Bwe;
+use crate::data::Outbox;
+use crate::forward::DownTrack;
+use crate::line::Line;
+use crate::publish::track::Track;
+use crate::quality::Tracker;
+use crate::random::{self, NoRandomness};
+use crate::slab::{Key, Slab};
+use crate::transport::{Identity, Path, Transport, TransportEvent};
+use crate::wire::twcc::Outcome;
+use description::Negotiation;
+use feedback::Heard;
+use ingress::Ingress;
+
+/// Why a peer has to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub reason: CloseReason,
+    pub message: String,
+}
+
+impl Fault {
+    pub fn new(reason: CloseReason, message: impl Into<String>) -> Fault {
+        Fault { reason, message: message.into() }
+    }
+}
+
+impl From<NoRandomness> for Fault {
+    fn from(_: NoRandomness) -> Fault {
+        Fault::new(CloseReason::Internal, "the operating system gave no random numbers")
+    }
+}
+
+/// A track this peer was told to publish on one of its m-lines.
+pub(crate) struct Published {
+    pub mid: String,
+    pub track: Key,
+}
+
+/// Which stream of ours an SSRC is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OwnStream {
+    pub down: Key,
+}
+
+/// When the periodic duties are due next.
+struct Duties {
+    /// Transport-wide feedback and NACKs to a publisher.
+    feedback: Option<Instant>,
+    /// Reports, layer supervision, time limits.
+    second: Instant,
+}
+
+pub(crate) struct Peer {
+    pub id: PeerId,
+    pub room: RoomId,
+    pub role: PeerRole,
+    options: PeerOptions,
+    config: Arc<ShardConfig>,
+    transport: Transport,
+    transport_events: Vec<TransportEvent>,
+    pub negotiation: Negotiation,
+    pub ingress: Ingress,
+    pub published: Vec<Published>,
+    pub downs: Slab<DownTrack>,
+    pub down_of: FxHashMap<TrackId, Key>,
+    own_streams: FxHashMap<u32, OwnStream>,
+    /// Packets of the current batch for this peer.
+    work: Vec<Work>,
+    line: Option<Line>,
+    /// Addresses that were proven to be this peer's, oldest first.
+    pub addresses: Vec<SocketAddr>,
+    path: Option<Path>,
+    connected: bool,
+    told_connected: bool,
+    outbox: Outbox,
+    opened: [bool; 3],
+    /// Sender SSRC of our reports and feedback.
+    report_ssrc: u32,
+    bandwidth: Option<Bwe>,
+    /// Scratch space.
+    outcomes: Vec<Outcome>,
+    sequences: Vec<u16>,
+    heard: Heard,
+    /// (expected, received) of all incoming streams at the last quality score.
+    counted: (u64, u64),
+    fed_back: Instant,
+    allocated: Instant,
+    subscriptions: u64,
+    round_trip: Duration,
+    quality: Tracker,
+    created: Instant,
+    last_heard: Instant,
+    duties: Duties,
+    /// When the shard's timer for this peer is set to fire.
+    pub scheduled: Option<Instant>,
+    /// Waits to be ticked at once.
+    pub dirty: bool,
+}
+
+impl Peer {
+    /// # Errors
+    /// When there is no randomness or the transport cannot be made.
+    pub fn new(
+        now: Instant,
+        id: PeerId,
+        room: RoomId,
+        role: PeerRole,
+        options: PeerOptions,
+        config: Arc<ShardConfig>,
+        identity: &Identity,
+    ) -> Result<Peer, Fault> {
+        let negotiation = Negotiation::new(identity)?;
+        let (ufrag, password) = negotiation.credentials();
+        let transport = Transport::new(now, identity, ufrag, password, role == PeerRole::Subscriber)
+            .map_err(|message| Fault::new(CloseReason::Internal, message))?;
+        let limits = &config.limits;
+        Ok(Peer {
+            id,
+            room,
+            role,
+            options,
+            transport,
+            transport_events: Vec::new(),
+            negotiation,
+            ingress: Ingress::new(now, limits.max_ssrcs_per_peer),
+            published: Vec::new(),
+            downs: Slab::new(),
+            down_of: FxHashMap::default(),
+            own_streams: FxHashMap::default(),
+            work: Vec::new(),
+            line: None,
+            addresses: Vec::new(),
+            path: None,
+            connected: false,
+            told_connected: false,
+            outbox: Outbox::new(limits.max_data_queue_bytes),
+            opened: [false; 3],
+            report_ssrc: random::number()? | 1,
+            bandwidth: None,
+            outcomes: Vec::new(),
+            sequences: Vec::new(),
+            heard: Heard::default(),
+            counted: (0, 0),
+            fed_back: now,
+            allocated: now,
+            subscriptions: 0,
+            round_trip: Duration::from_millis(70),
+            quality: Tracker::new(now),
+            created: now,
+            last_heard: now,
+            duties: Duties { feedback: None, second: now + Duration::from_secs(1) },
+            scheduled: None,
+            dirty: false,
+            config,
+        })
+    }
+
+    /// When [`Peer::tick`] is due at the latest.
+    pub fn next_timeout(&self) -> Instant {
+        let soonest = self.transport.timeout().min(self.duties.second);
+        self.duties.feedback.map_or(soonest, |at| at.min(soonest))
+    }
+
+    /// Adds a subscription, or changes the one there is. Gives its key.
+    pub fn subscribe(&mut self, key: Key, track: &Track, settings: SubscriptionSettings) -> (Key, bool) {
+        if let Some(down) = self.down_of.get(&track.id).copied() {
+            if let Some(known) = self.downs.get_mut(down) {
+                known.settings = settings;
+                return (down, false);
+            }
+        }
+        self.subscriptions += 1;
+        let down = self.downs.insert(DownTrack::new(key, track, settings, self.subscriptions));
+        self.down_of.insert(track.id, down);
+        (down, true)
+    }
+
+    /// Ends a subscription. Its section is free; nothing more is sent.
+    pub fn unsubscribe(&mut self, track: TrackId) -> Option<(Key, DownTrack)> {
+        let key = self.down_of.remove(&track)?;
+        self.release_section(key);
+        self.downs.remove(key).map(|down| (key, down))
+    }
+}

@@ -1,0 +1,122 @@
+//! The last packets of one published layer, kept once for all its subscribers, so that each can be sent again.
+
+use std::time::{Duration, Instant};
+
+const SLOTS: usize = 512;
+const FIRST_BYTES: usize = 16 * 1024;
+const MAX_BYTES: usize = 1024 * 1024;
+/// A ring that is written through faster than this grows, until [`MAX_BYTES`].
+const WORTH_KEEPING: Duration = Duration::from_millis(1000);
+
+#[derive(Clone, Copy)]
+struct Slot {
+    index: u64,
+    /// Counted over the life of the ring; the place in it is this modulo its size.
+    position: u64,
+    len: u32,
+    timestamp: u32,
+    marker: bool,
+}
+
+/// A stored packet: its payload as published (no padding), and the header fields a resend needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stored<'a> {
+    pub payload: &'a [u8],
+    pub timestamp: u32,
+    pub marker: bool,
+}
+
+/// A ring of payload bytes with a ring of slots over it, by packet index. Its memory follows the layer's bit rate.
+pub(crate) struct PacketStore {
+    slots: Box<[Option<Slot>]>,
+    ring: Vec<u8>,
+    /// Where the next payload goes, counted over the life of the ring.
+    end: u64,
+    wrapped: Option<Instant>,
+}
+
+impl PacketStore {
+    pub fn new() -> PacketStore {
+        PacketStore { slots: vec![None; SLOTS].into(), ring: vec![0; FIRST_BYTES], end: 0, wrapped: None }
+    }
+
+    /// Keeps a packet in the place of the oldest. Payloads larger than a datagram can be are not kept.
+    pub fn insert(&mut self, now: Instant, index: u64, timestamp: u32, marker: bool, payload: &[u8]) {
+        if payload.len() > FIRST_BYTES {
+            return;
+        }
+        let mut from = (self.end % self.ring.len() as u64) as usize;
+        if from + payload.len() > self.ring.len() {
+            // Payloads are kept in one piece, so what does not fit before the end goes to the beginning.
+            self.end += (self.ring.len() - from) as u64;
+            self.wrap(now);
+            from = 0;
+        }
+        let Some(room) = self.ring.get_mut(from..from + payload.len()) else { return };
+        room.copy_from_slice(payload);
+        let slot = Slot { index, position: self.end, len: payload.len() as u32, timestamp, marker };
+        self.end += payload.len() as u64;
+        if let Some(place) = self.slots.get_mut(index as usize % SLOTS) {
+            *place = Some(slot);
+        }
+    }
+
+    fn wrap(&mut self, now: Instant) {
+        let quick = self.wrapped.is_none_or(|last| now.saturating_duration_since(last) < WORTH_KEEPING);
+        self.wrapped = Some(now);
+        if quick && self.ring.len() < MAX_BYTES {
+            // What was stored is given up: this happens a few times, while a layer's rate rises.
+            self.ring = vec![0; self.ring.len() * 2];
+            self.end = 0;
+            self.slots.fill(None);
+        }
+    }
+
+    pub fn get(&self, index: u64) -> Option<Stored<'_>> {
+        let slot = self.slots.get(index as usize % SLOTS)?.as_ref().filter(|slot| slot.index == index)?;
+        let size = self.ring.len() as u64;
+        if slot.position + size < self.end {
+            return None;
+        }
+        let from = (slot.position % size) as usize;
+        let payload = self.ring.get(from..from + slot.len as usize)?;
+        Some(Stored { payload, timestamp: slot.timestamp, marker: slot.marker })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(store: &mut PacketStore, start: Instant, every: Duration, indexes: std::ops::Range<u64>, len: usize) {
+        for index in indexes {
+            let now = start + every * index as u32;
+            store.insert(now, index, index as u32, index % 2 == 0, &vec![index as u8; len]);
+        }
+    }
+
+    #[test]
+    fn a_second_of_video_can_be_sent_again_once_the_ring_has_grown() {
+        let (mut store, start) = (PacketStore::new(), Instant::now());
+        fill(&mut store, start, Duration::from_millis(4), 0..3000, 1100);
+        for index in 2750..3000 {
+            let stored = store.get(index).map(|s| (s.payload.to_vec(), s.timestamp, s.marker));
+            assert_eq!(stored, Some((vec![index as u8; 1100], index as u32, index % 2 == 0)));
+        }
+        assert!(store.ring.len() < MAX_BYTES, "memory follows the rate");
+        assert_eq!(store.get(3000), None);
+        assert_eq!(store.get(2000), None, "its slot was reused");
+    }
+
+    #[test]
+    fn what_was_overwritten_is_not_given_out() {
+        let (mut store, start) = (PacketStore::new(), Instant::now());
+        // Slow enough never to grow after the first wrap: 512 slots are more than the ring has bytes for.
+        fill(&mut store, start, Duration::from_secs(1), 0..200, 1000);
+        let kept: Vec<u64> = (0..200).filter(|index| store.get(*index).is_some()).collect();
+        assert!(kept.first().is_some_and(|first| *first > 150), "{kept:?}");
+        for index in kept {
+            assert_eq!(store.get(index).map(|s| s.payload.first().copied()), Some(Some(index as u8)));
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! A published track: its layers, who gets it, and how often its publisher may be asked for a key frame.
+
+use std::time::{Duration, Instant};
+
+use super::clock::{Anchor, RemoteClock};
+use super::rate::RateMeter;
+use super::store::PacketStore;
+use crate::api::{Kind, Publication, Quality, RoomId, TrackId};
+use crate::slab::Key;
+use crate::speakers::Meter;
+use crate::wire::codec::Codec;
+
+pub(crate) const LAYERS: usize = 3;
+/// A layer of which nothing came for this long is not sent any more (dynacast, or the encoder gave it up).
+const LAYER_SILENCE: Duration = Duration::from_millis(1500);
+/// Least time between key frame requests, by layer (LiveKit's).
+const KEYFRAME_SPACING: [Duration; LAYERS] =
+    [Duration::from_millis(500), Duration::from_millis(1000), Duration::from_millis(1000)];
+/// A quality nobody wants any more is given up after this: subscribers come and go with every resized tile.
+const LOWER_AFTER: Duration = Duration::from_secs(5);
+
+/// One simulcast layer as it arrives.
+pub(crate) struct Layer {
+    /// Media SSRC of the publisher.
+    pub ssrc: u32,
+    pub store: PacketStore,
+    pub rate: RateMeter,
+    pub last_packet: Instant,
+    pub last_timestamp: u32,
+    pub anchor: Option<Anchor>,
+    requested: Option<Instant>,
+}
+
+impl Layer {
+    pub fn new(now: Instant, ssrc: u32) -> Layer {
+        Layer {
+            ssrc,
+            store: PacketStore::new(),
+            rate: RateMeter::new(now),
+            last_packet: now,
+            last_timestamp: 0,
+            anchor: None,
+            requested: None,
+        }
+    }
+}
+
+/// A down track of this track: whose, and which of its.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Subscriber {
+    pub peer: Key,
+    pub down: Key,
+}
+
+pub(crate) struct Track {
+    pub id: TrackId,
+    pub room: RoomId,
+    pub publisher: Key,
+    pub publication: Publication,
+    /// What is being sent, or what will be by the publisher's first choice.
+    pub codec: Option<Codec>,
+    pub started: bool,
+    pub layers: [Option<Layer>; LAYERS],
+    /// Bit per layer that is being sent.
+    pub alive: u8,
+    pub subscribers: Vec<Subscriber>,
+    pub meter: Meter,
+    /// Its publisher's clock, the same for all its tracks.
+    pub publisher_clock: RemoteClock,
+    told: Option<Option<Quality>>,
+    lower_at: Option<Instant>,
+}
+
+impl Track {
+    pub fn new(room: RoomId, publisher: Key, publication: Publication) -> Track {
+        Track {
+            id: publication.track,
+            room,
+            publisher,
+            publication,
+            codec: None,
+            started: false,
+            layers: [const { None }; LAYERS],
+            alive: 0,
+            subscribers: Vec::new(),
+            meter: Meter::default(),
+            publisher_clock: RemoteClock::default(),
+            told: None,
+            lower_at: None,
+        }
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.publication.kind
+    }
+
+    pub fn is_video(&self) -> bool {
+        self.publication.kind == Kind::Video
+    }
+
+    pub fn layer(&self, layer: u8) -> Option<&Layer> {
+        self.layers.get(usize::from(layer)).and_then(Option::as_ref)
+    }
+
+    /// Notes a packet of a layer. True when the layer was not known to be sent.
+    #[inline]
+    pub fn on_packet(&mut self, now: Instant, layer: u8, ssrc: u32, bytes: usize, timestamp: u32) -> bool {
+        let Some(slot) = self.layers.get_mut(usize::from(layer)) else { return false };
+        let state = slot.get_or_insert_with(|| Layer::new(now, ssrc));
+        if state.ssrc != ssrc {
+            *state = Layer::new(now, ssrc);
+        }
+        state.last_packet = now;
+        state.last_timestamp = timestamp;
+        state.rate.on_bytes(now, bytes);
+        let bit = 1 << layer;
+        let awoke = self.alive & bit == 0;
+        self.alive |= bit;
+        awoke
+    }
+
+    /// Marks layers that fell silent. True when there was one.
+    pub fn note_silence(&mut self, now: Instant) -> bool {
+        let before = self.alive;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let silent =
+                layer.as_ref().is_none_or(|layer| now.saturating_duration_since(layer.last_packet) > LAYER_SILENCE);
+            if silent {
+                self.alive &= !(1 << index);
+            }
+        }
+        self.alive != before
+    }
+
+    /// May the publisher be asked for a key frame of this layer now? Counts as asking. Gives the SSRC to ask about.
+    pub fn request_keyframe(&mut self, now: Instant, layer: u8) -> Option<u32> {
+        let spacing = *KEYFRAME_SPACING.get(usize::from(layer))?;
+        let state = self.layers.get_mut(usize::from(layer))?.as_mut()?;
+        if state.requested.is_some_and(|at| now.saturating_duration_since(at) < spacing) {
+            return None;
+        }
+        state.requested = Some(now);
+        Some(state.ssrc)
+    }
+
+    /// Bits per second of each layer that is being sent.
+    pub fn rates(&self, now: Instant) -> [Option<u64>; LAYERS] {
+        let mut rates = [None; LAYERS];
+        for (index, (rate, layer)) in rates.iter_mut().zip(&self.layers).enumerate() {
+            if self.alive & (1 << index) != 0 {
+                *rate = layer.as_ref().map(|layer| layer.rate.bits_per_second(now));
+            }
+        }
+        rates
+    }
+
+    /// The highest layer that is sent and not above `wanted`, else the lowest that is sent.
+    pub fn best_alive(&self, wanted: u8) -> Option<u8> {
+        let alive = |layer: &u8| self.alive & (1 << layer) != 0;
+        (0..=wanted.min(LAYERS as u8 - 1)).rev().find(alive).or_else(|| (0..LAYERS as u8).find(alive))
+    }
+
+    /// The layer for what a subscriber wants: the smallest one at least as large as its tile, at most its quality.
+    pub fn wanted_layer(&self, quality: Quality, width: u32, height: u32) -> u8 {
+        let most = quality as u8;
+        if width == 0 && height == 0 {
+            return most;
+        }
+        let large_enough = |layer: &&crate::api::Layer| layer.width >= width && layer.height >= height;
+        let mut layers: Vec<_> = self.publication.layers.iter().collect();
+        layers.sort_by_key(|layer| layer.quality);
+        layers.iter().find(|layer| large_enough(layer)).map_or(most, |layer| most.min(layer.quality as u8))
+    }
+
+    /// Takes the highest quality wanted by anybody (none = nobody) and says what to tell the publisher, if anything.
+    /// More is told at once, less after a while: call again at [`Track::dynacast_timeout`].
+    pub fn update_wanted(&mut self, now: Instant, wanted: Option<Quality>) -> Option<Vec<Quality>> {
+        match self.told {
+            Some(told) if wanted == told => {
+                self.lower_at = None;
+                return None;
+            }
+            Some(told) if wanted < told => {
+                let due = *self.lower_at.get_or_insert(now + LOWER_AFTER);
+                if now < due {
+                    return None;
+                }
+            }
+            _ => {}
+        }
+        self.told = Some(wanted);
+        self.lower_at = None;
+        let all = [Quality::Low, Quality::Medium, Quality::High];
+        Some(all.into_iter().filter(|quality| Some(*quality) <= wanted).collect())
+    }
+
+    pub fn dynacast_timeout(&self) -> Option<Instant> {
+        self.lower_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{PeerId, Source};
+    use crate::slab::Slab;
+
+    fn video() -> Track {
+        let layer = |quality, width, height| crate::api::Layer { quality, width, height, bitrate_bps: 0 };
+        let publication = Publication {
+            track: TrackId(1),
+            sid: "TR_1".into(),
+            stream_id: "PA_1|TR_1".into(),
+            kind: Kind::Video,
+            source: Source::Camera,
+            muted: false,
+            layers: vec![
+                layer(Quality::Low, 320, 180),
+                layer(Quality::Medium, 640, 360),
+                layer(Quality::High, 1280, 720),
+            ],
+            mid: "1".into(),
+        };
+        let mut peers = Slab::new();
+        Track::new(RoomId(1), peers.insert(PeerId(1)), publication)
+    }
+
+    #[test]
+    fn key_frame_requests_are_merged_for_half_a_second_on_the_low_layer() {
+        let (mut track, start) = (video(), Instant::now());
+        assert_eq!(track.request_keyframe(start, 0), None, "nothing was sent yet");
+        track.on_packet(start, 0, 77, 100, 0);
+        assert_eq!(track.request_keyframe(start, 0), Some(77));
+        assert_eq!(track.request_keyframe(start + Duration::from_millis(400), 0), None);
+        assert_eq!(track.request_keyframe(start + Duration::from_millis(500), 0), Some(77));
+    }
+
+    #[test]
+    fn the_smallest_layer_that_fills_the_tile_is_wanted() {
+        let track = video();
+        assert_eq!(track.wanted_layer(Quality::High, 0, 0), 2);
+        assert_eq!(track.wanted_layer(Quality::High, 300, 170), 0);
+        assert_eq!(track.wanted_layer(Quality::High, 321, 180), 1);
+        assert_eq!(track.wanted_layer(Quality::Medium, 1920, 1080), 1);
+    }
+
+    #[test]
+    fn a_silent_layer_is_replaced_by_the_best_one_alive() {
+        let (mut track, start) = (video(), Instant::now());
+        assert_eq!(track.best_alive(2), None);
+        assert!(track.on_packet(start, 2, 3, 100, 0));
+        assert_eq!(track.best_alive(0), Some(2), "better too much than nothing");
+        assert!(track.on_packet(start + LAYER_SILENCE, 0, 1, 100, 0));
+        assert!(!track.on_packet(start + LAYER_SILENCE, 0, 1, 100, 0));
+        assert!(track.note_silence(start + LAYER_SILENCE + Duration::from_millis(1)));
+        assert_eq!(track.best_alive(2), Some(0));
+    }
+
+    #[test]
+    fn more_quality_is_asked_for_at_once_and_less_after_five_seconds() {
+        let (mut track, start) = (video(), Instant::now());
+        assert_eq!(track.update_wanted(start, None), Some(vec![]));
+        assert_eq!(track.update_wanted(start, Some(Quality::Medium)), Some(vec![Quality::Low, Quality::Medium]));
+        assert_eq!(track.update_wanted(start, Some(Quality::Low)), None);
+        assert_eq!(track.dynacast_timeout(), Some(start + LOWER_AFTER));
+        assert_eq!(track.update_wanted(start + LOWER_AFTER, Some(Quality::Low)), Some(vec![Quality::Low]));
+        assert_eq!(track.update_wanted(start + LOWER_AFTER, Some(Quality::Low)), None);
+    }
+}

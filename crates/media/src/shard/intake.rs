@@ -1,0 +1,123 @@
+//! One wake-up's datagrams: in by publisher, out by subscriber.
+
+use std::time::Instant;
+
+use super::Shard;
+use crate::api::{Datagram, Egress};
+use crate::demux::{BindingRequest, Class, classify};
+use crate::peer::Work;
+use crate::slab::Key;
+use crate::transport::Path;
+use crate::wire::rtp;
+
+impl Shard {
+    pub(super) fn take_in(&mut self, now: Instant, datagrams: &mut [Datagram<'_>], egress: &mut Egress) {
+        for (index, datagram) in datagrams.iter_mut().enumerate() {
+            self.effects.counters.datagrams_in += 1;
+            self.effects.counters.bytes_in += datagram.payload.len() as u64;
+            match classify(datagram.payload) {
+                Class::Stun => self.take_stun(now, datagram, egress),
+                Class::Dtls => self.take_dtls(now, datagram, egress),
+                Class::Media => self.take_media(now, index as u32, datagram, egress),
+                Class::Unknown => self.effects.counters.dropped_malformed += 1,
+            }
+        }
+        for track in std::mem::take(&mut self.effects.changed) {
+            self.retarget_subscribers(track);
+        }
+        self.forward(now, datagrams, egress);
+    }
+
+    fn take_stun(&mut self, now: Instant, datagram: &Datagram<'_>, egress: &mut Egress) {
+        let Some(request) = BindingRequest::parse(datagram.payload) else {
+            self.effects.counters.dropped_malformed += 1;
+            return;
+        };
+        // Before the client's description is known an answer cannot be made; it asks again.
+        let key = self.ufrags.get(request.ufrag).copied();
+        let ready = key.filter(|key| self.peers.get(*key).is_some_and(|peer| peer.answers_checks()));
+        match ready {
+            Some(key) => self.hand_to_transport(now, key, datagram, egress),
+            None => self.effects.counters.dropped_unknown += 1,
+        }
+    }
+
+    fn take_dtls(&mut self, now: Instant, datagram: &Datagram<'_>, egress: &mut Egress) {
+        match self.addresses.get(&datagram.source).copied() {
+            Some(key) => self.hand_to_transport(now, key, datagram, egress),
+            None => self.effects.counters.dropped_unknown += 1,
+        }
+    }
+
+    fn hand_to_transport(&mut self, now: Instant, key: Key, datagram: &Datagram<'_>, egress: &mut Egress) {
+        let from = Path { proto: datagram.proto, address: datagram.source };
+        self.with_peer(now, key, egress, |peer, _, egress, effects| {
+            peer.receive_transport(now, from, datagram.payload, egress, effects)
+        });
+    }
+
+    fn take_media(&mut self, now: Instant, index: u32, datagram: &mut Datagram<'_>, egress: &mut Egress) {
+        let Some(key) = self.addresses.get(&datagram.source).copied() else {
+            self.effects.counters.dropped_unknown += 1;
+            return;
+        };
+        if rtp::is_rtcp(datagram.payload) {
+            let ours = self.ntp(now);
+            self.with_peer(now, key, egress, |peer, tracks, egress, effects| {
+                if let Err(refused) = peer.receive_rtcp(now, ours, datagram.payload, tracks, egress, effects) {
+                    refused.count(effects);
+                }
+                Ok(())
+            });
+            return;
+        }
+        self.effects.counters.rtp_in += 1;
+        let packet = self.with_peer(now, key, egress, |peer, tracks, _, effects| {
+            match peer.ingress.receive(now, datagram.payload, tracks, effects) {
+                Ok(packet) => {
+                    peer.expect_feedback(now);
+                    Ok(packet)
+                }
+                Err(refused) => {
+                    refused.count(effects);
+                    Ok(None)
+                }
+            }
+        });
+        if let Some(mut packet) = packet.flatten() {
+            (packet.order, packet.datagram) = (index, index);
+            self.batch.push(packet);
+        }
+    }
+
+    /// Hands the batch to the subscribers, one after the other: the datagrams of each leave as one run.
+    fn forward(&mut self, now: Instant, datagrams: &[Datagram<'_>], egress: &mut Egress) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.sort_unstable_by_key(|packet| (packet.track, packet.order));
+        let mut start = 0;
+        for group in batch.chunk_by(|a, b| a.track == b.track) {
+            let packets = start..start + group.len() as u32;
+            start = packets.end;
+            let Some(track) = group.first().and_then(|packet| self.tracks.get(packet.track)) else { continue };
+            for subscriber in &track.subscribers {
+                let Some(peer) = self.peers.get_mut(subscriber.peer) else { continue };
+                if peer.add_work(Work { down: subscriber.down, packets: packets.clone() }) {
+                    self.touched.push(subscriber.peer);
+                }
+            }
+        }
+        let mut touched = std::mem::take(&mut self.touched);
+        for key in touched.drain(..) {
+            self.with_peer(now, key, egress, |peer, tracks, egress, effects| {
+                peer.forward(now, &batch, datagrams, tracks, egress, effects);
+                Ok(())
+            });
+        }
+        self.touched = touched;
+        batch.clear();
+        self.batch = batch;
+    }
+}

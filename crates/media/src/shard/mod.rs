@@ -1,0 +1,251 @@
+//! One shard: the rooms, peers and tracks of one I/O thread, driven by datagrams, commands and time.
+//!
+//! Everything is owned here and nothing is shared with other shards, so there is no lock anywhere. What one input asks
+//! of other peers is gathered in [`Effects`] and carried out when the input is done ([`Shard::settle`]).
+
+mod commands;
+mod intake;
+mod rooms;
+mod timers;
+
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use rustc_hash::FxHashMap;
+
+use crate::api::{CloseReason, Command, Counters, Datagram, Egress, Event, PeerId, RoomId, ShardConfig, TrackId};
+use crate::effects::Effects;
+use crate::packet::Packet;
+use crate::peer::{Fault, Peer};
+use crate::publish::track::Track;
+use crate::slab::{Key, Slab};
+use crate::transport::Identity;
+use crate::wire::rtcp::NtpTime;
+use rooms::Room;
+use timers::Timers;
+
+/// The sans-I/O SFU of one thread.
+pub struct Shard {
+    config: Arc<ShardConfig>,
+    identity: Arc<Identity>,
+    /// The pair that maps the monotonic clock to wall time for RTCP sender reports.
+    epoch: (Instant, SystemTime),
+    peers: Slab<Peer>,
+    tracks: Slab<Track>,
+    rooms: FxHashMap<RoomId, Room>,
+    peer_of: FxHashMap<PeerId, Key>,
+    track_of: FxHashMap<TrackId, Key>,
+    /// Proven addresses.
+    addresses: FxHashMap<SocketAddr, Key>,
+    /// Our ICE user name fragments.
+    ufrags: FxHashMap<Vec<u8>, Key>,
+    timers: Timers,
+    effects: Effects,
+    /// Packets of the current wake-up, and the peers they go to.
+    batch: Vec<Packet>,
+    touched: Vec<Key>,
+    /// Peers that commands gave something to send.
+    dirty: Vec<Key>,
+    /// Farewells of peers that commands closed.
+    parting: Egress,
+}
+
+impl Shard {
+    /// `now` and `wall` are the same moment.
+    pub fn new(config: ShardConfig, identity: Arc<Identity>, now: Instant, wall: SystemTime) -> Shard {
+        Shard {
+            config: Arc::new(config),
+            identity,
+            epoch: (now, wall),
+            peers: Slab::new(),
+            tracks: Slab::new(),
+            rooms: FxHashMap::default(),
+            peer_of: FxHashMap::default(),
+            track_of: FxHashMap::default(),
+            addresses: FxHashMap::default(),
+            ufrags: FxHashMap::default(),
+            timers: Timers::default(),
+            effects: Effects::default(),
+            batch: Vec::new(),
+            touched: Vec::new(),
+            dirty: Vec::new(),
+            parting: Egress::default(),
+        }
+    }
+
+    /// Applies one command. What it makes us send leaves with the next [`Shard::tick`].
+    pub fn command(&mut self, now: Instant, command: Command) {
+        self.apply(now, command);
+    }
+
+    /// Takes one wake-up's datagrams. Egress is appended per subscriber so that runs to one destination are long.
+    pub fn receive(&mut self, now: Instant, datagrams: &mut [Datagram<'_>], egress: &mut Egress) {
+        let before = (egress.transmits.len(), egress.buffer.len());
+        self.take_in(now, datagrams, egress);
+        self.settle(now, egress);
+        self.count_out(egress, before);
+    }
+
+    /// Runs due timers and sends whatever commands queued up.
+    pub fn tick(&mut self, now: Instant, egress: &mut Egress) {
+        let before = (egress.transmits.len(), egress.buffer.len());
+        self.send_parting(egress);
+        self.run_timers(now, egress);
+        self.settle(now, egress);
+        self.count_out(egress, before);
+    }
+
+    /// When `tick` must be called at the latest; `None` when nothing is pending.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    pub fn drain_events(&mut self, into: &mut Vec<Event>) {
+        into.append(&mut self.effects.events);
+    }
+
+    /// An ICE-TCP connection from `remote` went away. The peer lives on: it may come back another way.
+    pub fn tcp_closed(&mut self, _now: Instant, remote: SocketAddr) {
+        if let Some(key) = self.addresses.remove(&remote) {
+            if let Some(peer) = self.peers.get_mut(key) {
+                peer.addresses.retain(|address| *address != remote);
+            }
+        }
+    }
+
+    pub fn counters(&self) -> Counters {
+        let subscriptions = self.tracks.iter().map(|(_, track)| track.subscribers.len() as u64).sum();
+        Counters {
+            peers: self.peers.len() as u64,
+            tracks: self.tracks.len() as u64,
+            subscriptions,
+            ..self.effects.counters
+        }
+    }
+
+    /// Our NTP time at this moment.
+    fn ntp(&self, now: Instant) -> NtpTime {
+        let (origin, wall) = self.epoch;
+        NtpTime::from_system(wall + now.saturating_duration_since(origin))
+    }
+
+    /// Runs something on one peer. A fault, or a panic, closes that peer and nobody else.
+    fn with_peer<R>(
+        &mut self,
+        now: Instant,
+        key: Key,
+        egress: &mut Egress,
+        work: impl FnOnce(&mut Peer, &mut Slab<Track>, &mut Egress, &mut Effects) -> Result<R, Fault>,
+    ) -> Option<R> {
+        let peer = self.peers.get_mut(key)?;
+        let (tracks, effects) = (&mut self.tracks, &mut self.effects);
+        let sound = (egress.transmits.len(), egress.buffer.len());
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(peer, tracks, egress, effects)));
+        let fault = match outcome {
+            Ok(Ok(result)) => {
+                self.follow_addresses(now, key);
+                self.schedule(key);
+                return Some(result);
+            }
+            Ok(Err(fault)) => fault,
+            Err(_) => {
+                egress.transmits.truncate(sound.0);
+                egress.buffer.truncate(sound.1);
+                self.effects.counters.peer_panics += 1;
+                self.effects.reachable.clear();
+                self.effects.unreachable.clear();
+                Fault::new(CloseReason::Internal, "an internal error, contained to this peer")
+            }
+        };
+        self.fail_peer(now, key, fault, egress);
+        None
+    }
+
+    /// Closes a peer on our own account, and says so.
+    fn fail_peer(&mut self, now: Instant, key: Key, fault: Fault, egress: &mut Egress) {
+        let Some(mut peer) = self.remove_peer(key) else { return };
+        let Fault { reason, message } = fault;
+        if reason != CloseReason::Internal {
+            // Not for one that panicked: its state is not to be trusted.
+            peer.close(now, egress);
+        }
+        self.effects.events.push(Event::PeerClosed { peer: peer.id, reason, message });
+    }
+
+    /// Brings the address table up to what the current peer proved.
+    fn follow_addresses(&mut self, now: Instant, key: Key) {
+        let _ = now;
+        while let Some(address) = self.effects.unreachable.pop() {
+            if self.addresses.get(&address) == Some(&key) {
+                self.addresses.remove(&address);
+            }
+        }
+        while let Some(address) = self.effects.reachable.pop() {
+            if let Some(previous) = self.addresses.insert(address, key).filter(|previous| *previous != key) {
+                // A NAT gave the port to somebody else: whoever proves it last has it.
+                if let Some(peer) = self.peers.get_mut(previous) {
+                    peer.addresses.retain(|known| *known != address);
+                }
+            }
+        }
+    }
+
+    /// Carries out what the last input asked of others.
+    fn settle(&mut self, now: Instant, egress: &mut Egress) {
+        for track in std::mem::take(&mut self.effects.changed) {
+            self.retarget_subscribers(track);
+        }
+        for track in std::mem::take(&mut self.effects.wanted) {
+            self.update_wanted(now, track);
+        }
+        for peer in std::mem::take(&mut self.effects.waiting) {
+            if let Some(peer) = self.peers.get_mut(peer) {
+                peer.ask_for_sections(&self.tracks, &mut self.effects);
+            }
+        }
+        let mut wanted = std::mem::take(&mut self.effects.keyframes);
+        for (track, layer) in wanted.drain(..) {
+            self.request_keyframe(now, track, layer, egress);
+        }
+        // Asking may want no more key frames, so the list can be kept for its memory.
+        self.effects.keyframes = wanted;
+    }
+
+    fn retarget_subscribers(&mut self, key: Key) {
+        let Some(track) = self.tracks.get(key) else { return };
+        for subscriber in &track.subscribers {
+            let Some(peer) = self.peers.get_mut(subscriber.peer) else { continue };
+            let Some(down) = peer.downs.get_mut(subscriber.down) else { continue };
+            if down.retarget(track) {
+                if let Some(layer) = down.target {
+                    self.effects.want_keyframe(key, layer);
+                }
+            }
+        }
+    }
+
+    fn request_keyframe(&mut self, now: Instant, key: Key, layer: u8, egress: &mut Egress) {
+        let Some(track) = self.tracks.get_mut(key) else { return };
+        let Some(ssrc) = track.request_keyframe(now, layer) else { return };
+        if let Some(publisher) = self.peers.get_mut(track.publisher) {
+            publisher.send_picture_loss(ssrc, egress, &mut self.effects);
+        }
+    }
+
+    fn send_parting(&mut self, egress: &mut Egress) {
+        let offset = egress.buffer.len();
+        egress.buffer.append(&mut self.parting.buffer);
+        let moved = self.parting.transmits.drain(..).map(|mut transmit| {
+            transmit.start += offset;
+            transmit
+        });
+        egress.transmits.extend(moved);
+    }
+
+    fn count_out(&mut self, egress: &Egress, (transmits, bytes): (usize, usize)) {
+        self.effects.counters.datagrams_out += egress.transmits.len().saturating_sub(transmits) as u64;
+        self.effects.counters.bytes_out += egress.buffer.len().saturating_sub(bytes) as u64;
+    }
+}
