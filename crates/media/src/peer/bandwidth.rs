@@ -24,9 +24,7 @@ impl Peer {
     ) {
         let Some(line) = &mut self.line else { return };
         self.outcomes.clear();
-        if line.transport.on_feedback(feedback, &mut self.outcomes).is_err() {
-            return;
-        }
+        line.transport.on_feedback(feedback, &mut self.outcomes);
         let bandwidth = self.bandwidth.get_or_insert_with(Bwe::default);
         bandwidth.on_outcomes(now, &self.outcomes);
         if bandwidth.congested() && now.saturating_duration_since(self.allocated) >= REACT_WITHIN {
