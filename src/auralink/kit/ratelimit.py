@@ -1,6 +1,6 @@
 """Rate limits by name and key: in memory, or in Redis when AURALINK_REDIS_URL is set and several processes share them.
 
-    await limiter.check("login", address, limit="10/minute")
+    await limiter.hit("10/minute", "login", address)
 
 Keys are hashed before they are kept, so neither addresses nor e-mail addresses lie about in Redis.
 """
@@ -28,8 +28,9 @@ class RateLimiter:
         self._local = MovingWindowRateLimiter(MemoryStorage())
         self._shared = MovingWindowRateLimiter(_redis(redis_url)) if redis_url else None
 
-    async def check(self, name: str, *keys: str, limit: str) -> None:
-        """Count one attempt. Raises RateLimited, with the wait, when `limit` (such as "10/minute") is used up."""
+    async def hit(self, limit: str, name: str, *keys: str) -> None:
+        """Count one attempt at `name` by `keys`. Raises RateLimited, with the wait, when `limit` (such as "10/minute")
+        is used up."""
         item = parse(limit)
         identifiers = (name, *(_hashed(key) for key in keys))
         try:
