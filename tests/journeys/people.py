@@ -1,0 +1,191 @@
+"""Programs that use the platform as the outside world does: REST for accounts and rooms, the official SDK for calls."""
+
+import asyncio
+import math
+import uuid
+from array import array
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from livekit import rtc
+
+CALL_TIMEOUT_S = 30.0
+SAMPLE_RATE = 48_000
+SAMPLES = SAMPLE_RATE // 100
+WIDTH, HEIGHT = 320, 240
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What `POST rooms/{id}/token` answers."""
+
+    token: str
+    url: str
+    identity: str
+    room: str
+
+
+class Person:
+    """An account and its REST client."""
+
+    def __init__(self, client: httpx.AsyncClient, account: dict[str, Any]) -> None:
+        self.client = client
+        self.account = account
+
+    @classmethod
+    async def sign_up(cls, base_url: str) -> Self:
+        client = httpx.AsyncClient(base_url=f"{base_url}/api/v1", timeout=CALL_TIMEOUT_S)
+        name = uuid.uuid4().hex[:12]
+        body = {"email": f"{name}@example.org", "password": f"correct horse {name}", "name": f"Person {name}"}
+        answer = await client.post("/auth/signup", json=body)
+        assert answer.status_code == httpx.codes.CREATED, answer.text
+        account = answer.json()
+        client.headers["Authorization"] = f"Bearer {account['access_token']}"
+        return cls(client, account)
+
+    async def create_room(self, join_policy: str = "members") -> str:
+        answer = await self.client.post("/rooms", json={"name": "A room", "join_policy": join_policy})
+        assert answer.status_code == httpx.codes.CREATED, answer.text
+        room_id = answer.json()["id"]
+        assert isinstance(room_id, str)
+        return room_id
+
+    async def ticket(self, room_id: str, display_name: str | None = None) -> Ticket:
+        body = {"display_name": display_name} if display_name else {}
+        answer = await self.client.post(f"/rooms/{room_id}/token", json=body)
+        assert answer.status_code == httpx.codes.CREATED, answer.text
+        return Ticket(**{name: answer.json()[name] for name in ("token", "url", "identity", "room")})
+
+    async def events(self) -> list[dict[str, Any]]:
+        """Every event this account may see, oldest first."""
+        items: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            page = await self.client.get("/events", params={"limit": 100} | ({"after": cursor} if cursor else {}))
+            assert page.status_code == httpx.codes.OK, page.text
+            items += page.json()["items"]
+            following = page.json()["next_cursor"]
+            if not page.json()["items"] or following in (None, cursor):
+                return items
+            cursor = following
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.client.aclose()
+
+
+class Call:
+    """One participant by the official SDK, sending a tone and a moving picture and counting what comes in."""
+
+    def __init__(self) -> None:
+        self.room = rtc.Room()
+        self.audio_frames = 0
+        self.video_frames = 0
+        self.messages: asyncio.Queue[bytes] = asyncio.Queue()
+        self.left: asyncio.Queue[str] = asyncio.Queue()
+        self.disconnected = asyncio.Event()
+        self._frame = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.room.on("track_subscribed", self._on_track)
+        self.room.on("data_received", lambda packet: self.messages.put_nowait(packet.data))
+        self.room.on("participant_disconnected", lambda participant: self.left.put_nowait(participant.identity))
+        self.room.on("disconnected", lambda *_: self.disconnected.set())
+
+    async def join(self, ticket: Ticket) -> Self:
+        await asyncio.wait_for(self.room.connect(ticket.url, ticket.token), CALL_TIMEOUT_S)
+        return self
+
+    async def publish(self) -> None:
+        """Camera and microphone, until the call is closed."""
+        microphone, camera = rtc.AudioSource(SAMPLE_RATE, 1), rtc.VideoSource(WIDTH, HEIGHT)
+        for track, source in (
+            (rtc.LocalAudioTrack.create_audio_track("microphone", microphone), rtc.TrackSource.SOURCE_MICROPHONE),
+            (rtc.LocalVideoTrack.create_video_track("camera", camera), rtc.TrackSource.SOURCE_CAMERA),
+        ):
+            options = rtc.TrackPublishOptions(source=source, simulcast=False)
+            await asyncio.wait_for(self.room.local_participant.publish_track(track, options), CALL_TIMEOUT_S)
+        self._spawn(_play_tone(microphone))
+        self._spawn(_play_picture(camera))
+
+    async def say(self, message: bytes) -> None:
+        await asyncio.wait_for(self.room.local_participant.publish_data(message, reliable=True), CALL_TIMEOUT_S)
+
+    async def hears(self, message: bytes) -> None:
+        while await asyncio.wait_for(self.messages.get(), CALL_TIMEOUT_S) != message:
+            pass
+
+    async def sees_more(self, frames: int = 10) -> None:
+        """Both audio and video keep arriving."""
+        audio, video = self.audio_frames + frames, self.video_frames + frames
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            while self.audio_frames < audio or self.video_frames < video:
+                self._frame.clear()
+                await self._frame.wait()
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.room.disconnect()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _on_track(self, track: rtc.Track, *_: object) -> None:
+        if track.kind == rtc.TrackKind.KIND_AUDIO:
+            self._spawn(self._count_audio(track))
+        else:
+            self._spawn(self._count_video(track))
+
+    async def _count_audio(self, track: rtc.Track) -> None:
+        stream = rtc.AudioStream(track)
+        try:
+            async for _ in stream:
+                self.audio_frames += 1
+                self._frame.set()
+        finally:
+            await stream.aclose()
+
+    async def _count_video(self, track: rtc.Track) -> None:
+        stream = rtc.VideoStream(track)
+        try:
+            async for _ in stream:
+                self.video_frames += 1
+                self._frame.set()
+        finally:
+            await stream.aclose()
+
+    def _spawn(self, work: Any) -> None:
+        self._tasks.add(asyncio.create_task(work))
+
+
+async def _play_tone(source: rtc.AudioSource) -> None:
+    """440 Hz, in frames of 10 ms; the source sets the pace."""
+    position = 0
+    while True:
+        angle = (math.tau * 440 * (position + sample) / SAMPLE_RATE for sample in range(SAMPLES))
+        samples = array("h", (int(8000 * math.sin(a)) for a in angle))
+        position += SAMPLES
+        await source.capture_frame(rtc.AudioFrame(samples.tobytes(), SAMPLE_RATE, 1, SAMPLES))
+
+
+async def _play_picture(source: rtc.VideoSource) -> None:
+    """Grey levels that change with every frame, 20 a second."""
+    level = 0
+    while True:
+        level = (level + 3) % 200
+        luma = bytes([level + 16]) * (WIDTH * HEIGHT)
+        frame = luma + bytes([128]) * (WIDTH * HEIGHT // 2)
+        source.capture_frame(rtc.VideoFrame(WIDTH, HEIGHT, rtc.VideoBufferType.I420, frame))
+        await asyncio.sleep(0.05)
