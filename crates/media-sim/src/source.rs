@@ -1,0 +1,151 @@
+//! What a client publishes: a camera with simulcast layers, or a microphone.
+
+use std::time::{Duration, Instant};
+
+use str0m::Rtc;
+use str0m::format::Codec;
+use str0m::media::{Mid, Pt, Rid};
+use str0m::rtp::RtpWrite;
+
+use crate::frame::{self, LayerSpec};
+
+const FRAME_INTERVAL: Duration = Duration::from_micros(33_333);
+const AUDIO_INTERVAL: Duration = Duration::from_millis(20);
+/// A key frame is this much larger than an ordinary one.
+const KEY_FRAME_FACTOR: usize = 5;
+const VIDEO_CLOCK: u64 = 90_000;
+const AUDIO_CLOCK: u64 = 48_000;
+
+#[derive(Debug)]
+struct Layer {
+    spec: LayerSpec,
+    sequence: u64,
+    picture_id: u16,
+    frame: u32,
+    key_wanted: bool,
+}
+
+/// A camera: 30 frames per second in each layer, key frames when asked for.
+#[derive(Debug)]
+pub struct Camera {
+    pub mid: Mid,
+    layers: Vec<Layer>,
+    started: Instant,
+    due: Instant,
+    pub key_frames: u64,
+    pub frames: u32,
+}
+
+impl Camera {
+    pub fn new(mid: Mid, layers: &[LayerSpec], now: Instant) -> Camera {
+        let layer = |(index, spec): (usize, &LayerSpec)| Layer {
+            spec: *spec,
+            // Layers start anywhere, as real encoders' do.
+            sequence: 1_000 + 20_000 * index as u64,
+            picture_id: 100 + 7_000 * index as u16,
+            frame: 0,
+            key_wanted: true,
+        };
+        let layers = layers.iter().enumerate().map(layer).collect();
+        Camera { mid, layers, started: now, due: now, key_frames: 0, frames: 0 }
+    }
+
+    pub fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Starts capturing now, whenever it was announced.
+    pub fn restart(&mut self, now: Instant) {
+        self.due = self.due.max(now);
+    }
+
+    /// For one layer, or for all when the request names none.
+    pub fn request_key_frame(&mut self, rid: Option<Rid>) {
+        for layer in &mut self.layers {
+            if rid.is_none() || layer.spec.rid.map(Rid::from) == rid {
+                layer.key_wanted = true;
+            }
+        }
+    }
+
+    /// Writes the frames that are due.
+    pub fn capture(&mut self, rtc: &mut Rtc, now: Instant) {
+        while self.due <= now {
+            let at = self.due;
+            self.due += FRAME_INTERVAL;
+            self.frames += 1;
+            if let Some(pt) = payload_type(rtc, Codec::Vp8) {
+                let time = (at - self.started).as_micros() as u64 * VIDEO_CLOCK / 1_000_000;
+                for index in 0..self.layers.len() {
+                    self.write_frame(rtc, index, pt, time as u32, at);
+                }
+            }
+        }
+    }
+
+    fn write_frame(&mut self, rtc: &mut Rtc, index: usize, pt: Pt, time: u32, at: Instant) {
+        let Some(layer) = self.layers.get_mut(index) else { return };
+        let mut direct = rtc.direct_api();
+        let Some(stream) = direct.stream_tx_by_mid(self.mid, layer.spec.rid.map(Rid::from)) else { return };
+        let key = std::mem::take(&mut layer.key_wanted);
+        self.key_frames += u64::from(key);
+        let size = layer.spec.frame_bytes(FRAME_INTERVAL) * if key { KEY_FRAME_FACTOR } else { 1 };
+        let packets = frame::packetise(index as u8, &layer.spec, layer.frame, key, layer.picture_id, size);
+        let last = packets.len() - 1;
+        for (number, payload) in packets.into_iter().enumerate() {
+            let packet = RtpWrite::new(pt, layer.sequence.into(), time, at, payload);
+            stream.write_rtp(packet.marker(number == last).nackable(true));
+            layer.sequence += 1;
+        }
+        layer.frame += 1;
+        layer.picture_id = (layer.picture_id + 1) & 0x7fff;
+    }
+}
+
+/// A microphone: one Opus packet every 20 ms, numbered.
+#[derive(Debug)]
+pub struct Microphone {
+    pub mid: Mid,
+    started: Instant,
+    due: Instant,
+    pub packets: u32,
+}
+
+impl Microphone {
+    pub fn new(mid: Mid, now: Instant) -> Microphone {
+        Microphone { mid, started: now, due: now, packets: 0 }
+    }
+
+    pub fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Starts capturing now, whenever it was announced.
+    pub fn restart(&mut self, now: Instant) {
+        self.due = self.due.max(now);
+    }
+
+    pub fn capture(&mut self, rtc: &mut Rtc, now: Instant) {
+        while self.due <= now {
+            let at = self.due;
+            self.due += AUDIO_INTERVAL;
+            let Some(pt) = payload_type(rtc, Codec::Opus) else { continue };
+            let mut direct = rtc.direct_api();
+            let Some(stream) = direct.stream_tx_by_mid(self.mid, None) else { continue };
+            let time = (at - self.started).as_micros() as u64 * AUDIO_CLOCK / 1_000_000;
+            let mut payload = vec![0x78; 80];
+            payload.extend(self.packets.to_be_bytes());
+            stream.write_rtp(RtpWrite::new(pt, u64::from(self.packets).into(), time as u32, at, payload));
+            self.packets += 1;
+        }
+    }
+}
+
+/// The number of an Opus packet of [`Microphone`].
+pub fn audio_number(payload: &[u8]) -> Option<u32> {
+    payload.last_chunk().map(|number| u32::from_be_bytes(*number))
+}
+
+fn payload_type(rtc: &mut Rtc, codec: Codec) -> Option<Pt> {
+    rtc.codec_config().find(|params| params.spec().codec == codec).map(|params| params.pt())
+}
