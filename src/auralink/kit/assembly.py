@@ -73,6 +73,9 @@ class Assembly:
         """Set by identity; used by the `Caller` and `Transaction` parameters of every route."""
         self.resources: list[tuple[str, Resource]] = []
         self.tasks: list[tuple[str, Task]] = []
+        self.drains: list[tuple[str, Task]] = []
+        self.facts: list[tuple[str, str]] = []
+        """What the operator is shown at the end of start-up: a name and a value, such as a port."""
         self._database = database
         self._notifier = notifier
 
@@ -108,3 +111,8 @@ class Assembly:
     def task(self, name: str, run: Task) -> None:
         """Something that runs as long as the process serves; if it ends or raises, the process stops."""
         self.tasks.append((name, run))
+
+    def drain(self, name: str, action: Task) -> None:
+        """Something to say or finish when the process is asked to stop, before its servers close: goodbyes to
+        participants, open streams. It has the drain time."""
+        self.drains.append((name, action))

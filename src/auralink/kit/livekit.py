@@ -1,5 +1,5 @@
-"""Which media server the control plane speaks to, and the key pair both sides share. LiveKit's own APIs are the seam, so
-these settings can as well point at a LiveKit server.
+"""Which media server the control plane speaks to, and the key pair both sides share. LiveKit's own APIs are the seam,
+so these settings can as well point at a LiveKit server.
 
 `rooms` signs join tokens and calls with the pair; `media` checks them with it and signs webhooks.
 """

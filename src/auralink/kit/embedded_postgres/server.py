@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 
+import structlog
 from pydantic import Field
 from sqlalchemy import URL
 
@@ -27,12 +28,17 @@ from auralink.kit.embedded_postgres.roles import DATABASE, Role, prepare_roles
 from auralink.kit.embedded_postgres.tree import MAJOR, programs
 from auralink.kit.settings import SecretStore, Settings, random_secret
 
+log = structlog.get_logger(__name__)
+
 _HOST = "127.0.0.1"
 _POLL_SECONDS = 0.02
 _TELL_EVERY = 3.0
 _STOP_SECONDS = 15.0
 _SOCKET_PATH_LIMIT = 90  # sun_path holds 107 bytes, and PostgreSQL adds ".s.PGSQL.<port>.lock"
 _LOG_LIMIT = 5_000_000
+_WATCH_SECONDS = 0.5
+_RESTART_FIRST_WAIT = 0.5
+_RESTART_LONGEST_WAIT = 15.0
 _OUT_OF_REACH = Path("/var/lib/auralink")
 
 
@@ -116,9 +122,29 @@ class EmbeddedPostgres:
             if await _ended(process, wait):
                 return
 
-    def died(self) -> bool:
-        """True when the server ended without being asked."""
-        return self._process is not None and self._process.poll() is not None
+    def attach(self) -> None:
+        """Use the server that another process runs on this directory. Raises PostgresFailed when it is not ready."""
+        lock = read_lock_file(self._data)
+        if not lock or not lock.ready:
+            raise PostgresFailed("Another AuraLink process is just starting this database. Try again in a moment.")
+        self.port = lock.port
+
+    async def keep_running(self) -> None:
+        """Start it again, on the same port, whenever it ends without being asked. Never returns."""
+        pause = _RESTART_FIRST_WAIT
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            if self._process is None or self._process.poll() is None:
+                continue
+            log.error("postgres.ended", status=self._process.returncode)
+            try:
+                await self.start()
+                log.warning("postgres.restarted", port=self.port)
+                pause = _RESTART_FIRST_WAIT
+            except PostgresFailed as error:
+                log.error("postgres.restart_failed", reason=str(error).splitlines()[0])
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _RESTART_LONGEST_WAIT)
 
     @property
     def _prepared(self) -> Path:
@@ -181,7 +207,7 @@ class EmbeddedPostgres:
             )
 
     async def _launch(self) -> None:
-        wanted = self._settings.postgres_port
+        wanted = self._settings.postgres_port or self.port  # a restart keeps the address everyone has
         if wanted and port_is_taken(wanted):
             raise PostgresFailed(
                 f"Port {wanted} (AURALINK_POSTGRES_PORT) is taken. Free it, or set another one; 0 picks a free one."

@@ -1,0 +1,34 @@
+"""A role is a set of domains mounted in a process. `up` runs all of them in one."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from auralink.kit.assembly import Assembly
+
+
+class Role(StrEnum):
+    GATEWAY = "gateway"
+    MEDIA = "media"
+    WORKER = "worker"
+
+
+NEEDS_DATABASE = frozenset({Role.GATEWAY, Role.WORKER})
+"""The media role keeps no rows: calls go on, and start, while the database is away."""
+
+
+def install(roles: Iterable[Role], assembly: Assembly) -> None:
+    wanted = frozenset(roles)
+    if wanted & NEEDS_DATABASE:
+        _install_control_plane(assembly)
+    if Role.MEDIA in wanted:
+        _install_media(assembly)
+
+
+def _install_control_plane(assembly: Assembly) -> None:
+    database = assembly.database
+    assembly.task("outbox-notifications", assembly.notifier.run)
+    assembly.server("gateway").health.add("database", database.check)
+
+
+def _install_media(assembly: Assembly) -> None:
+    assembly.server("media").open_to_any_origin = True
