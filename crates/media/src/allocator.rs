@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn the_screen_share_is_served_first() {
         let screen = Request { screen_share: true, ..camera() };
-        assert_eq!(allocate(2_100_000, &[camera(), screen], false), vec![Some(0), Some(2)].to_vec());
+        assert_eq!(allocate(2_100_000, &[camera(), screen], false), [Some(0), Some(2)]);
     }
 
     #[test]

@@ -18,9 +18,10 @@ pub fn starts_keyframe(payload: &[u8]) -> bool {
     }
 }
 
-/// Same profile, whatever the level: compares the profile_idc and constraint bits of two profile-level-ids.
+/// Same profile, whatever the level and constraint bits of the two profile-level-ids: what browsers encode as Baseline
+/// or High is decoded by what they call Constrained Baseline or Constrained High.
 pub fn same_profile(a: u32, b: u32) -> bool {
-    a >> 8 == b >> 8
+    a >> 16 == b >> 16
 }
 
 fn is_key(nal_type: u8) -> bool {
@@ -59,6 +60,12 @@ mod tests {
         assert!(!starts_keyframe(&[0x78, 0, 2, 0x41, 0x9a]));
         assert!(!starts_keyframe(&[0x78, 0]));
         assert!(!starts_keyframe(&[]));
+    }
+
+    #[test]
+    fn profiles_are_compared_without_level_and_constraints() {
+        assert!(same_profile(0x42_E01F, 0x42_0034));
+        assert!(!same_profile(0x42_E01F, 0x4D_001F));
     }
 
     proptest! {

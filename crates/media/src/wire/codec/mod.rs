@@ -1,6 +1,7 @@
 //! Codecs as far as an SFU needs to know them: names, key frames, temporal layers, descriptors to rewrite.
 
 pub mod av1;
+pub mod dependency;
 pub mod h264;
 pub mod vp8;
 pub mod vp9;
@@ -53,14 +54,14 @@ impl Codec {
         }
     }
 
-    /// Can a decoder set up for `self` decode what a sender of `sent` makes? H264: same profile and packetization mode
-    /// (levels differ between browsers and are not compared).
+    /// Can a decoder set up for `self` decode what a sender of `sent` makes? H264: the same profile (levels and
+    /// constraint bits differ between browsers) and at least the packetization mode, since mode 1 includes mode 0.
     pub fn accepts(self, sent: Codec) -> bool {
         match (self, sent) {
             (
                 Codec::H264 { profile_level: a, packetization_mode: mode_a },
                 Codec::H264 { profile_level: b, packetization_mode: mode_b },
-            ) => h264::same_profile(a, b) && mode_a == mode_b,
+            ) => h264::same_profile(a, b) && mode_b <= mode_a,
             _ => self == sent,
         }
     }
