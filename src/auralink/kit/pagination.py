@@ -13,6 +13,7 @@ from uuid import UUID
 from fastapi import Depends, Query
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlalchemy import ColumnElement, Select, literal, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
 
 from auralink.kit.db import Tx
 from auralink.kit.errors import FieldProblem, InvalidInput
@@ -94,7 +95,7 @@ async def fetch_page(
     statement: Select[RowT],
     *,
     request: PageRequest,
-    keys: Sequence[ColumnElement[Any]],
+    keys: Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]],
     kinds: Sequence[type],
     key_of: Callable[[RowT], Sequence[Any]],
     descending: bool = True,

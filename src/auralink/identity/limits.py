@@ -1,0 +1,30 @@
+"""How often one may try to sign in or up, counted per network address and per account, known or not."""
+
+from starlette.requests import Request
+
+from auralink.identity.settings import IdentitySettings
+from auralink.kit.ratelimit import RateLimiter
+
+
+class SignInLimits:
+    """Raises RateLimited. Counted before the password is looked at, so that guessing is slow and hashing is bounded."""
+
+    def __init__(self, limiter: RateLimiter, settings: IdentitySettings) -> None:
+        self._limiter = limiter
+        self._settings = settings
+
+    async def signing_in(self, request: Request, email: str) -> None:
+        await self._limiter.check("login-address", _address(request), limit=self._settings.login_limit_per_address)
+        await self._limiter.check("login-account", _account(email), limit=self._settings.login_limit_per_account)
+
+    async def signing_up(self, request: Request) -> None:
+        await self._limiter.check("signup-address", _address(request), limit=self._settings.signup_limit_per_address)
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
+
+
+def _account(email: str) -> str:
+    """The same for every spelling of an address."""
+    return email.strip().casefold()

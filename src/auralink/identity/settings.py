@@ -1,0 +1,51 @@
+"""Settings of identity; times in seconds."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+
+from auralink.identity.access_tokens import new_signing_key
+from auralink.identity.domain import SignupMode
+from auralink.kit.settings import Generated, Secret, Settings
+
+
+class IdentitySettings(Settings):
+    signup: SignupMode | None = None
+    """AURALINK_SIGNUP=open|invitation|closed; unset: open while only loopback is bound, otherwise invitation."""
+    owner_invitation: Secret = SecretStr("")
+    """Lets the first account in while sign-up asks for an invitation; worthless once there is an account."""
+
+    token_keys: Annotated[SecretStr, Generated(new_signing_key)] = SecretStr("")
+    """Ed25519 private keys, base64url, separated by commas. The first signs, all of them verify: to rotate, put a new
+    one first; drop the old one after `access_token_seconds`."""
+    token_issuer: str = "auralink"  # noqa: S105 (a name)
+    token_audience: str = "auralink-api"  # noqa: S105 (a name)
+    access_token_seconds: int = Field(600, ge=60, le=3600)
+    refresh_token_seconds: int = Field(30 * 24 * 3600, ge=3600)
+    """How long a session lasts without use; each refresh starts it anew."""
+    csrf_key: Secret = SecretStr("")
+
+    argon2_time_cost: int = Field(3, ge=1, le=20)
+    argon2_memory_kib: int = Field(64 * 1024, ge=8 * 1024, le=1024 * 1024)
+    argon2_parallelism: int = Field(1, ge=1, le=16)
+    """RFC 9106 section 4, second recommendation, with one lane, since the machine's cores have other work."""
+    argon2_workers: int = Field(2, ge=1, le=64)
+    argon2_queue: int = Field(64, ge=1, le=10_000)
+    """Hashes that may wait for a worker; beyond that sign-in answers 503."""
+
+    login_limit_per_account: str = "10/5minutes"
+    login_limit_per_address: str = "60/5minutes"
+    signup_limit_per_address: str = "30/hour"
+    """Limits as `limits` writes them; see kit.ratelimit."""
+
+    public_url: str = ""
+    """The console's address as browsers see it, when a proxy stands in front; https makes cookies Secure."""
+
+    @property
+    def access_token_life(self) -> timedelta:
+        return timedelta(seconds=self.access_token_seconds)
+
+    @property
+    def refresh_token_life(self) -> timedelta:
+        return timedelta(seconds=self.refresh_token_seconds)
