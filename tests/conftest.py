@@ -4,7 +4,7 @@ import pytest
 
 from auralink.kit.telemetry import configure_logging
 
-pytest_plugins = ["auralink.kit.testing.database"]
+pytest_plugins = ["auralink.kit.testing.database", "auralink.app.testing"]
 
 
 @pytest.fixture(scope="session", autouse=True)

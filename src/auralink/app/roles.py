@@ -3,7 +3,11 @@
 from collections.abc import Iterable
 from enum import StrEnum
 
+from auralink.app.settings import AppSettings
+from auralink.identity.wiring import install as install_identity
 from auralink.kit.assembly import Assembly
+from auralink.orgs.wiring import install as install_orgs
+from auralink.rooms.wiring import install as install_rooms
 
 
 class Role(StrEnum):
@@ -28,6 +32,10 @@ def _install_control_plane(assembly: Assembly) -> None:
     database = assembly.database
     assembly.task("outbox-notifications", assembly.notifier.run)
     assembly.server("gateway").health.add("database", database.check)
+    organizations = install_orgs(assembly)
+    only_loopback = assembly.settings(AppSettings).only_loopback
+    people = install_identity(assembly, tenancy=organizations, only_loopback=only_loopback)
+    install_rooms(assembly, organizations=organizations, people=people)
 
 
 def _install_media(assembly: Assembly) -> None:

@@ -14,11 +14,11 @@ class SignInLimits:
         self._settings = settings
 
     async def signing_in(self, request: Request, email: str) -> None:
-        await self._limiter.check("login-address", _address(request), limit=self._settings.login_limit_per_address)
-        await self._limiter.check("login-account", _account(email), limit=self._settings.login_limit_per_account)
+        await self._limiter.hit(self._settings.login_limit_per_address, "login-address", _address(request))
+        await self._limiter.hit(self._settings.login_limit_per_account, "login-account", _account(email))
 
     async def signing_up(self, request: Request) -> None:
-        await self._limiter.check("signup-address", _address(request), limit=self._settings.signup_limit_per_address)
+        await self._limiter.hit(self._settings.signup_limit_per_address, "signup-address", _address(request))
 
 
 def _address(request: Request) -> str:

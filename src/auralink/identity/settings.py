@@ -36,7 +36,7 @@ class IdentitySettings(Settings):
 
     login_limit_per_account: str = "10/5minutes"
     login_limit_per_address: str = "60/5minutes"
-    signup_limit_per_address: str = "30/hour"
+    signup_limit_per_address: str = "100/hour"
     """Limits as `limits` writes them; see kit.ratelimit."""
 
     public_url: str = ""

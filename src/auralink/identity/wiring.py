@@ -18,10 +18,9 @@ from auralink.identity.sessions import Sessions
 from auralink.identity.settings import IdentitySettings
 from auralink.identity.store import AccountStore, SessionStore
 from auralink.kit.assembly import Assembly
-from auralink.kit.ratelimit import RateLimiter
 
 
-def install(assembly: Assembly, *, tenancy: Tenancy, limiter: RateLimiter, only_loopback: bool) -> People:
+def install(assembly: Assembly, *, tenancy: Tenancy, only_loopback: bool) -> People:
     """`only_loopback`: whether every listener is bound to this machine only, which lets sign-up default to open."""
     settings = assembly.settings(IdentitySettings)
     signup = SignupMode.effective(settings.signup, only_loopback)
@@ -61,7 +60,7 @@ def install(assembly: Assembly, *, tenancy: Tenancy, limiter: RateLimiter, only_
     )
     authenticator = BearerAuthenticator(assembly.database, tokens, session_store, tenancy, assembly.clock)
     edge = SessionEdge(sessions, SessionCookies(always_secure=settings.public_url.startswith("https://")))
-    limits = SignInLimits(limiter, settings)
+    limits = SignInLimits(assembly.rate_limiter, settings)
 
     assembly.authenticator = authenticator
     gateway = assembly.server("gateway")

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic_core import to_jsonable_python
 
-from auralink.kit.ids import EventId, OrgId, RoomId
+from auralink.kit.ids import EventId, Id, OrgId, RoomId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,13 @@ class Event:
     def payload(self) -> dict[str, Any]:
         """The subclass's own fields as JSON values."""
         own = (f.name for f in fields(self) if f.name not in _ENVELOPE)
-        return {name: to_jsonable_python(getattr(self, name)) for name in own}
+        return {name: to_jsonable_python(getattr(self, name), fallback=_id_text) for name in own}
 
 
 _ENVELOPE = frozenset(f.name for f in fields(Event))
+
+
+def _id_text(value: object) -> str:
+    if isinstance(value, Id):
+        return str(value)
+    raise TypeError(f"an event cannot carry a {type(value).__name__}")

@@ -10,13 +10,10 @@ from livekit.api import (
     DeleteRoomRequest,
     ListParticipantsRequest,
     LiveKitAPI,
-    MuteRoomTrackRequest,
     RoomParticipantIdentity,
-    SendDataRequest,
     TwirpError,
-    UpdateParticipantRequest,
 )
-from livekit.protocol.models import DataPacket, ParticipantInfo, TrackInfo, TrackSource, TrackType
+from livekit.protocol.models import ParticipantInfo, TrackInfo, TrackSource, TrackType
 
 from auralink.kit.errors import AuraError, Timeout, Unavailable
 from auralink.kit.ids import RoomId
@@ -66,25 +63,6 @@ class LiveKitMedia:
     async def remove_participant(self, room_id: RoomId, identity: str) -> None:
         who = RoomParticipantIdentity(room=str(room_id), identity=identity)
         await self._ask_about_someone(lambda api: api.room.remove_participant(who))
-
-    async def mute(self, room_id: RoomId, identity: str, track_sid: str, muted: bool) -> None:
-        request = MuteRoomTrackRequest(room=str(room_id), identity=identity, track_sid=track_sid, muted=muted)
-        await self._ask_about_someone(lambda api: api.room.mute_published_track(request))
-
-    async def update_participant(
-        self, room_id: RoomId, identity: str, *, name: str | None, metadata: str | None
-    ) -> None:
-        request = UpdateParticipantRequest(
-            room=str(room_id), identity=identity, name=name or "", metadata=metadata or ""
-        )
-        await self._ask_about_someone(lambda api: api.room.update_participant(request))
-
-    async def send_data(self, room_id: RoomId, data: bytes, *, topic: str, to: Sequence[str] = ()) -> None:
-        """Not repeated after a failure: it may have been delivered."""
-        request = SendDataRequest(
-            room=str(room_id), data=data, kind=DataPacket.RELIABLE, topic=topic, destination_identities=to
-        )
-        await self._ask(lambda api: api.room.send_data(request), attempts=1)
 
     async def _ask_about_someone(self, call: Callable[[LiveKitAPI], Awaitable[T]]) -> T:
         try:

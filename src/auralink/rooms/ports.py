@@ -18,14 +18,3 @@ class MediaControl(Protocol):
 
     async def remove_participant(self, room_id: RoomId, identity: str) -> None:
         """Raises ParticipantNotFound."""
-
-    async def mute(self, room_id: RoomId, identity: str, track_sid: str, muted: bool) -> None:
-        """Raises ParticipantNotFound also for an unknown track."""
-
-    async def update_participant(
-        self, room_id: RoomId, identity: str, *, name: str | None, metadata: str | None
-    ) -> None:
-        """Change what others see of a participant. Raises ParticipantNotFound."""
-
-    async def send_data(self, room_id: RoomId, data: bytes, *, topic: str, to: Sequence[str] = ()) -> None:
-        """Deliver `data` reliably to the identities in `to`, or to everyone."""

@@ -1,14 +1,12 @@
 """What rooms install: routers, the media server's client, the closing of deleted rooms, the event stream."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 from auralink.identity import People
 from auralink.kit.assembly import Assembly
+from auralink.kit.livekit import LiveKitSettings
 from auralink.kit.outbox import EventStreams, Relay
-from auralink.kit.ratelimit import RateLimiter
 from auralink.orgs import Organizations
 from auralink.rooms.forgetting import Forgetting
+from auralink.rooms.guest_limit import GuestLimit
 from auralink.rooms.handlers import DeletedRooms
 from auralink.rooms.history import RoomHistory
 from auralink.rooms.history_store import HistoryStore
@@ -20,7 +18,7 @@ from auralink.rooms.live import LiveRooms
 from auralink.rooms.livekit_media import LiveKitMedia
 from auralink.rooms.ports import MediaControl
 from auralink.rooms.service import RoomService
-from auralink.rooms.settings import RoomsSettings
+from auralink.rooms.settings import MediaAddresses, RoomsSettings
 from auralink.rooms.store import RoomStore
 from auralink.rooms.webhook import WebhookReader
 
@@ -30,15 +28,17 @@ def install(
     *,
     organizations: Organizations,
     people: People,
-    limiter: RateLimiter,
     media: MediaControl | None = None,
 ) -> Rooms:
     """`media` replaces the LiveKit server API, for tests."""
     settings = assembly.settings(RoomsSettings)
-    key, secret = settings.livekit_api_key, settings.livekit_api_secret.get_secret_value()
+    livekit_settings = assembly.settings(LiveKitSettings)
+    addresses = MediaAddresses(settings, livekit_settings)
+    key = livekit_settings.livekit_api_key.get_secret_value()
+    secret = livekit_settings.livekit_api_secret.get_secret_value()
     database, clock, store, history_store = assembly.database, assembly.clock, RoomStore(), HistoryStore()
     if media is None:
-        livekit = LiveKitMedia(settings.server_url, key, secret, timeout=settings.media_timeout)
+        livekit = LiveKitMedia(addresses.for_us, key, secret, timeout=settings.media_timeout)
         assembly.resource("livekit", livekit.running)
         media = livekit
 
@@ -50,19 +50,14 @@ def install(
     gateway = assembly.server("gateway")
     gateway.add_router(rooms_router(rooms, LiveRooms(database, rooms, media)))
     gateway.add_router(invites_router(rooms))
-    gateway.add_router(joining_router(joining, settings.client_url, limiter, settings.guest_limit_per_address))
+    gateway.add_router(joining_router(joining, addresses.for_client, GuestLimit(assembly.rate_limiter, settings)))
     gateway.add_router(events_router(streams))
     gateway.add_router(webhook_router(WebhookReader(key, secret), history))
 
-    assembly.resource("event-streams", lambda: _closing(streams))
+    async def end_streams() -> None:
+        streams.close()
+
+    assembly.drain("event-streams", end_streams)
     assembly.task("rooms-relay", Relay(database, assembly.notifier, "rooms", DeletedRooms(media).handle).run)
     assembly.task("rooms-forgetting", Forgetting(database, history_store, clock).run)
     return rooms
-
-
-@asynccontextmanager
-async def _closing(streams: EventStreams) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        streams.close()

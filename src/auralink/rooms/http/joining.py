@@ -9,8 +9,8 @@ from auralink.kit.errors import InvalidInput, RateLimited, Unauthenticated, Unav
 from auralink.kit.http import Caller
 from auralink.kit.http.responses import problems
 from auralink.kit.ids import RoomId
-from auralink.kit.ratelimit import RateLimiter
 from auralink.rooms.errors import InviteNotFound, RoomNotFound
+from auralink.rooms.guest_limit import GuestLimit
 from auralink.rooms.joining import Admission, Joining
 from auralink.rooms.schemas import GuestJoinIn, InvitationOut, JoinIn, JoinOut
 
@@ -20,12 +20,8 @@ ClientAddress = Callable[[str, str], str]
 Code = Annotated[str, Path(pattern="^[A-Za-z0-9_-]{20,64}$")]
 
 
-def joining_router(joining: Joining, client_url: ClientAddress, limiter: RateLimiter, guest_limit: str) -> APIRouter:
+def joining_router(joining: Joining, client_url: ClientAddress, limit: GuestLimit) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["joining"])
-
-    async def count_guest(request: Request) -> None:
-        address = request.client.host if request.client else "unknown"
-        await limiter.check("guest-address", address, limit=guest_limit)
 
     def answer(request: Request, admission: Admission) -> JoinOut:
         return JoinOut(
@@ -53,7 +49,7 @@ def joining_router(joining: Joining, client_url: ClientAddress, limiter: RateLim
     )
     async def get_invitation(code: Code, request: Request) -> InvitationOut:
         """What an invite is to; needs no account."""
-        await count_guest(request)
+        await limit.check(request)
         return InvitationOut.of(await joining.look_at_invite(code))
 
     @router.post(
@@ -64,7 +60,7 @@ def joining_router(joining: Joining, client_url: ClientAddress, limiter: RateLim
     )
     async def create_guest_token(code: Code, request: Request, body: GuestJoinIn) -> JoinOut:
         """A token to join with as a guest; needs no account."""
-        await count_guest(request)
+        await limit.check(request)
         return answer(request, await joining.join_as_guest(code, body.display_name))
 
     return router
