@@ -1,0 +1,70 @@
+/** The call: stage, bar and panels around one connected room. */
+import { RoomAudioRenderer, RoomContext, useChat } from "@livekit/components-react";
+import type { Room } from "livekit-client";
+import { useState } from "react";
+import { useTitle } from "../app/useTitle";
+import { useShareInvite } from "../ui/ShareInvite";
+import { ControlBar } from "./ControlBar";
+import { CallHeader } from "./CallHeader";
+import { ChatPanel } from "./ChatPanel";
+import type { CallRoom } from "./CallGate";
+import { ConnectionBanner } from "./ConnectionBanner";
+import { HelpDialog } from "./HelpDialog";
+import { PeoplePanel } from "./PeoplePanel";
+import { SoundGate } from "./SoundGate";
+import { Stage, type Layout } from "./Stage";
+import { useAnnouncements } from "./useAnnouncements";
+import { useCallKeys } from "./useCallKeys";
+import { useMedia } from "./useMedia";
+import { useUnread } from "./useUnread";
+
+export type Panel = "chat" | "people" | null;
+
+export function Call({ call, room }: { call: Room; room: CallRoom }) {
+  return (
+    <RoomContext value={call}>
+      <RoomAudioRenderer />
+      <CallView room={room} />
+    </RoomContext>
+  );
+}
+
+function CallView({ room }: { room: CallRoom }) {
+  useTitle(room.name);
+  const [panel, setPanel] = useState<Panel>(null);
+  const [layout, setLayout] = useState<Layout>("grid");
+  const [help, setHelp] = useState(false);
+  const media = useMedia();
+  const chat = useChat();
+  const unread = useUnread(chat.chatMessages, panel === "chat");
+  const { share, dialog } = useShareInvite(room);
+  useAnnouncements();
+
+  const toggle = (which: Exclude<Panel, null>) => setPanel((now) => (now === which ? null : which));
+  const switchLayout = () => setLayout((now) => (now === "grid" ? "speaker" : "grid"));
+  useCallKeys(media, {
+    microphone: media.toggleMicrophone,
+    camera: media.toggleCamera,
+    screen: media.toggleScreen,
+    chat: () => toggle("chat"),
+    people: () => toggle("people"),
+    layout: switchLayout,
+    help: () => setHelp((open) => !open),
+  });
+
+  return (
+    <div className="call" data-panel={panel ?? "none"}>
+      <ConnectionBanner />
+      <CallHeader name={room.name} layout={layout} onLayout={switchLayout} onShare={() => void share()} onHelp={() => setHelp(true)} />
+      <main className="call-stage" id="main" aria-label="People in the call">
+        <Stage layout={layout} onLayout={setLayout} onStopSharing={media.toggleScreen} />
+      </main>
+      {panel === "chat" && <ChatPanel messages={chat.chatMessages} send={chat.send} onClose={() => setPanel(null)} />}
+      {panel === "people" && <PeoplePanel onClose={() => setPanel(null)} onShare={() => void share()} />}
+      <ControlBar media={media} panel={panel} unread={unread} onPanel={toggle} onHelp={() => setHelp(true)} onShare={() => void share()} layout={layout} onLayout={switchLayout} />
+      <SoundGate />
+      {help && <HelpDialog onClose={() => setHelp(false)} />}
+      {dialog}
+    </div>
+  );
+}

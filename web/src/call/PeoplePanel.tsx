@@ -1,0 +1,55 @@
+import { useConnectionQualityIndicator, useIsMuted, useIsSpeaking, useParticipantInfo, useParticipants } from "@livekit/components-react";
+import { Link2, Mic, MicOff, Video, VideoOff, X } from "lucide-react";
+import { Track, type Participant } from "livekit-client";
+import { Avatar } from "../ui/Avatar";
+import { Button, IconButton } from "../ui/controls";
+import { QualityIcon } from "./QualityIcon";
+
+export function PeoplePanel({ onClose, onShare }: { onClose: () => void; onShare: () => void }) {
+  const people = useParticipants();
+  return (
+    <aside className="call-panel" aria-label="People">
+      <div className="panel-head">
+        <h2>People ({people.length})</h2>
+        <IconButton label="Close people" onClick={onClose}>
+          <X size={19} />
+        </IconButton>
+      </div>
+      <ul className="people" aria-label="Participants">
+        {people.map((participant) => (
+          <Person key={participant.identity} participant={participant} />
+        ))}
+      </ul>
+      <div className="panel-foot">
+        <Button wide onClick={onShare}>
+          <Link2 size={17} aria-hidden="true" /> Copy invite
+        </Button>
+      </div>
+    </aside>
+  );
+}
+
+function Person({ participant }: { participant: Participant }) {
+  const { name, identity } = useParticipantInfo({ participant });
+  const speaking = useIsSpeaking(participant);
+  const micMuted = useIsMuted({ participant, source: Track.Source.Microphone });
+  const cameraMuted = useIsMuted({ participant, source: Track.Source.Camera });
+  const { quality } = useConnectionQualityIndicator({ participant });
+  const who = name || identity || "Somebody";
+  return (
+    <li className="person" data-speaking={speaking}>
+      <Avatar name={who} />
+      <span className="person-name">
+        {who}
+        {participant.isLocal && <span className="soft"> (you)</span>}
+      </span>
+      <QualityIcon quality={quality} />
+      <span role="img" aria-label={micMuted ? "Microphone off" : "Microphone on"}>
+        {micMuted ? <MicOff size={17} /> : <Mic size={17} />}
+      </span>
+      <span role="img" aria-label={cameraMuted ? "Camera off" : "Camera on"}>
+        {cameraMuted ? <VideoOff size={17} /> : <Video size={17} />}
+      </span>
+    </li>
+  );
+}

@@ -1,0 +1,55 @@
+/** Opening the connection of a call. */
+import { ConnectionError, ConnectionErrorReason, Room, type LocalAudioTrack, type LocalVideoTrack } from "livekit-client";
+import type { JoinToken } from "../api/client";
+import { Problem } from "../api/problem";
+import { toast } from "../ui/toasts";
+import type { Entrance } from "./PreJoin";
+
+export async function connect(grant: JoinToken, entrance: Entrance): Promise<Room> {
+  const room = new Room({
+    adaptiveStream: true,
+    dynacast: true,
+    audioCaptureDefaults: { ...device(entrance.microphoneId), echoCancellation: true, noiseSuppression: true, autoGainControl: true },
+    videoCaptureDefaults: { ...device(entrance.cameraId), resolution: { width: 1280, height: 720, frameRate: 30 } },
+    ...(entrance.speakerId ? { audioOutput: { deviceId: entrance.speakerId } } : {}),
+  });
+  try {
+    await room.connect(grant.url, grant.token);
+  } catch (error) {
+    entrance.camera?.stop();
+    entrance.microphone?.stop();
+    throw connectionProblem(error);
+  }
+  await Promise.all([publish(room, entrance.microphone, "microphone"), publish(room, entrance.camera, "camera")]);
+  return room;
+}
+
+function device(deviceId: string | undefined): { deviceId?: string } {
+  return deviceId ? { deviceId } : {};
+}
+
+/** A track that cannot be published is no reason to keep somebody out of the call. */
+async function publish(room: Room, track: LocalAudioTrack | LocalVideoTrack | undefined, what: string): Promise<void> {
+  if (!track) return;
+  try {
+    await room.localParticipant.publishTrack(track);
+  } catch {
+    track.stop();
+    toast(`Your ${what} could not be sent. Turn it on again to retry.`, "danger");
+  }
+}
+
+function connectionProblem(error: unknown): Problem {
+  const reason: unknown = error instanceof ConnectionError ? error.reason : undefined;
+  if (reason === ConnectionErrorReason.NotAllowed) {
+    return problem("join_refused", "You cannot join this call", "The media server did not accept the ticket. The room may be full or closed; try again.");
+  }
+  if (reason === ConnectionErrorReason.Timeout) {
+    return problem("join_timeout", "Joining took too long", "The media server answers, but no media connection came about. A firewall may block UDP and TCP to the server.");
+  }
+  return problem("media_unreachable", "The media server cannot be reached", "Your sign-in works, but the server that carries calls does not answer. Check your network and try again.");
+}
+
+function problem(code: string, title: string, detail: string): Problem {
+  return new Problem({ status: 0, code, title, detail });
+}
