@@ -193,7 +193,7 @@ impl Client {
         while let Some(response) = self.signal.poll()? {
             self.on_response(response, now)?;
         }
-        Ok(())
+        self.after_transport()
     }
 
     fn on_response(&mut self, response: Response, now: Instant) -> Result<(), String> {
