@@ -5,101 +5,42 @@
 mod common;
 
 use auralink_media::api::*;
+use common::sender::*;
 use common::*;
-use str0m::media::Mid;
+use str0m::rtp::RtpPacket;
 
-/// Sends audio every 20 ms and video frames of three packets every 40 ms.
-struct Sender {
-    audio: Option<Mid>,
-    video: Option<(Mid, Option<&'static str>)>,
-    sequence: u64,
-    frames: u16,
-}
-
-impl Sender {
-    fn step(&mut self, world: &mut World, index: usize, ms: u64) {
-        if let (Some(mid), 0) = (self.audio, ms % 20) {
-            let sequence = world.now.duration_since(world.start).as_millis() as u64 / 20;
-            let payload = vec![0xAA; 80];
-            let timestamp = sequence as u32 * 960;
-            let level = Some(-20);
-            world.write_rtp(
-                index,
-                mid,
-                None,
-                Rtp { payload_type: OPUS, sequence, timestamp, marker: false, payload, level },
-            );
-        }
-        if let (Some((mid, rid)), 0) = (self.video, ms % 40) {
-            let key = self.frames % 25 == 0 || !world.clients[index].keyframe_requests.is_empty();
-            world.clients[index].keyframe_requests.clear();
-            for part in 0..3 {
-                let payload = vp8(key, part == 0, self.frames, self.frames as u8, part, 1000);
-                let (sequence, timestamp) = (self.sequence, u32::from(self.frames) * 3600);
-                let marker = part == 2;
-                self.sequence += 1;
-                world.write_rtp(
-                    index,
-                    mid,
-                    rid,
-                    Rtp { payload_type: VP8, sequence, timestamp, marker, payload, level: None },
-                );
-            }
-            self.frames += 1;
-        }
+fn assert_in_sequence(packets: &[&RtpPacket]) {
+    for pair in packets.windows(2) {
+        assert_eq!(*pair[1].seq_no, *pair[0].seq_no + 1, "in sequence");
+        let ahead = pair[1].header.timestamp.wrapping_sub(pair[0].header.timestamp) as i32;
+        assert!(ahead >= 0, "time does not run backwards");
     }
-}
-
-fn two_in_a_call() -> (World, usize, usize, Sender) {
-    let mut world = World::new();
-    let (alice, bob) = (world.client(1), world.client(2));
-    let (audio, video) = world.offer(alice, |api| {
-        World::channels(api);
-        (send_audio(api), send_video(api, &[]))
-    });
-    let receiving = world.offer(bob, |api| {
-        World::channels(api);
-        receive_only(api, 2, 2)
-    });
-    world.clients[bob].receiving = receiving;
-    world.until("both are connected", |world| {
-        [1, 2].iter().all(|id| world.has(|e| *e == Event::Connected { peer: PeerId(*id) }))
-    });
-    world.publish(alice, 10, audio, Kind::Audio, vec![]);
-    world.publish(alice, 11, video, Kind::Video, vec![]);
-    let sender = Sender { audio: Some(audio), video: Some((video, None)), sequence: 500, frames: 0 };
-    (world, alice, bob, sender)
 }
 
 #[test]
 fn audio_and_video_of_one_client_reach_another_in_order() {
-    let (mut world, alice, bob, mut sender) = two_in_a_call();
+    let (mut world, alice, bob, mut sender) = two_in_a_call(&[]);
     world.subscribe(bob, 10);
     world.subscribe(bob, 11);
     world.run(5);
     assert!(world.has(|e| matches!(e, Event::SectionsNeeded { peer: PeerId(2), audio: 0, video: 0 })));
     world.offer_to_receive(bob, 0, 0);
-    assert_eq!(world.clients[bob].mid_to_track.len(), 2);
     world.run_with(2000, |world, ms| sender.step(world, alice, ms));
     assert!(world.has(|e| *e == Event::TrackStarted { track: TrackId(11), mime: "video/VP8".into() }));
-    let received = &world.clients[bob].received;
-    let audio: Vec<_> = received.iter().filter(|p| *p.header.payload_type == OPUS).collect();
-    let video: Vec<_> = received.iter().filter(|p| *p.header.payload_type == VP8).collect();
+    let (audio, video) = (world.got(bob, OPUS), world.got(bob, VP8));
     assert!(audio.len() >= 95, "{} audio packets", audio.len());
     assert!(video.len() >= 140, "{} video packets", video.len());
-    for stream in [&audio, &video] {
-        for pair in stream.windows(2) {
-            assert_eq!(*pair[1].seq_no, *pair[0].seq_no + 1, "in sequence");
-        }
-    }
+    assert_in_sequence(&audio);
+    assert_in_sequence(&video);
     assert!(audio.iter().all(|p| p.payload[..] == [0xAA; 80]));
     assert_eq!(video[0].payload[6] & 1, 0, "the first video packet starts a key frame");
-    assert_eq!(world.shard.counters().dropped_auth, 0);
+    let counters = world.shard.counters();
+    assert_eq!((counters.dropped_auth, counters.dropped_malformed, counters.dropped_unknown), (0, 0, 0));
 }
 
 #[test]
 fn data_flows_both_ways_on_every_channel() {
-    let (mut world, alice, bob, _) = two_in_a_call();
+    let (mut world, alice, bob, _) = two_in_a_call(&[]);
     world.until("channels are open", |world| {
         world.events.iter().filter(|e| matches!(e, Event::ChannelOpen { .. })).count() == 6
     });
@@ -112,4 +53,247 @@ fn data_flows_both_ways_on_every_channel() {
         world.run(50);
         assert_eq!(world.clients[bob].data.pop(), Some((channel.label().to_owned(), payload)));
     }
+}
+
+#[test]
+fn the_subscriber_gets_the_best_layer_and_another_one_when_it_asks_for_less() {
+    let (mut world, alice, bob, mut sender) = bob_hears_and_sees(&["q", "h", "f"]);
+    world.run_with(3000, |world, ms| sender.step(world, alice, ms));
+    let last = |world: &World| world.got(bob, VP8).last().map(|p| *p.payload.last().unwrap());
+    assert_eq!(last(&world), Some(b'f'));
+    let settings = SubscriptionSettings { quality: Quality::Low, ..Default::default() };
+    world.command(Command::SetSubscription { peer: PeerId(2), track: TrackId(11), settings });
+    world.run_with(2000, |world, ms| sender.step(world, alice, ms));
+    assert_eq!(last(&world), Some(b'q'));
+    let settings = SubscriptionSettings { width: 640, height: 360, ..Default::default() };
+    world.command(Command::SetSubscription { peer: PeerId(2), track: TrackId(11), settings });
+    world.run_with(2000, |world, ms| sender.step(world, alice, ms));
+    assert_eq!(last(&world), Some(b'h'));
+    let video = world.got(bob, VP8);
+    assert_in_sequence(&video);
+    let picture = |p: &RtpPacket| u16::from_be_bytes([p.payload[2] & 0x7F, p.payload[3]]);
+    for pair in video.windows(2) {
+        let step = picture(pair[1]).wrapping_sub(picture(pair[0]));
+        assert!(step <= 1, "picture ids go on across layers: {step}");
+        if pair[1].payload.last() != pair[0].payload.last() {
+            assert_eq!(pair[1].payload[6] & 1, 0, "a layer starts with a key frame");
+            let ms = pair[1].header.timestamp.wrapping_sub(pair[0].header.timestamp) / 90;
+            // Layers are encoded at the same moment, so the switch may come within one.
+            assert!(ms <= 80, "time goes on evenly across layers: {ms} ms");
+        }
+    }
+}
+
+#[test]
+fn a_layer_that_stops_is_replaced_by_the_next_best() {
+    let (mut world, alice, bob, mut sender) = bob_hears_and_sees(&["q", "h", "f"]);
+    world.run_with(2000, |world, ms| sender.step(world, alice, ms));
+    sender.layers[2].sending = false;
+    world.run_with(4000, |world, ms| sender.step(world, alice, ms));
+    let video = world.got(bob, VP8);
+    assert_eq!(video.last().map(|p| *p.payload.last().unwrap()), Some(b'h'));
+    assert_in_sequence(&video);
+}
+
+#[test]
+fn packets_lost_on_the_way_to_the_subscriber_are_repaired() {
+    let (mut world, alice, bob, mut sender) = bob_hears_and_sees(&[]);
+    let mut count = 0;
+    world.loss = Box::new(move |peer, up, datagram| {
+        let lossy = peer == PeerId(2) && !up && datagram[0] >= 128 && datagram.len() > 200;
+        count += u64::from(lossy);
+        lossy && count % 10 == 0
+    });
+    world.run_with(3000, |world, ms| sender.step(world, alice, ms));
+    let mut sequences: Vec<u64> = world.got(bob, VP8).iter().map(|p| *p.seq_no).collect();
+    let total = sequences.len();
+    sequences.sort_unstable();
+    sequences.dedup();
+    assert_eq!(sequences.len(), total, "nothing twice");
+    let expected = sequences.last().unwrap() - sequences[0] + 1;
+    assert!(expected > 200 && sequences.len() as u64 + 3 >= expected, "{} of {expected}", sequences.len());
+    assert!(world.shard.counters().retransmitted >= 20);
+}
+
+#[test]
+fn packets_lost_on_the_way_from_the_publisher_are_repaired() {
+    let (mut world, alice, bob, mut sender) = bob_hears_and_sees(&[]);
+    let mut count = 0;
+    world.loss = Box::new(move |peer, up, datagram| {
+        let lossy = peer == PeerId(1) && up && datagram[0] >= 128 && datagram.len() > 200;
+        count += u64::from(lossy);
+        lossy && count % 10 == 0
+    });
+    world.run_with(3000, |world, ms| sender.step(world, alice, ms));
+    let mut sequences: Vec<u64> = world.got(bob, VP8).iter().map(|p| *p.seq_no).collect();
+    sequences.sort_unstable();
+    let total = sequences.len();
+    sequences.dedup();
+    assert_eq!(sequences.len(), total, "nothing twice");
+    let expected = sequences.last().unwrap() - sequences[0] + 1;
+    assert!(expected > 200 && sequences.len() as u64 + 3 >= expected, "{} of {expected}", sequences.len());
+    assert!(world.shard.counters().nacks_out >= 20);
+}
+
+#[test]
+fn nothing_is_sent_after_an_unsubscribe_and_the_section_is_reused_with_a_new_ssrc() {
+    let (mut world, alice, bob, mut sender) = bob_hears_and_sees(&[]);
+    world.run_with(500, |world, ms| sender.step(world, alice, ms));
+    let first = world.got(bob, OPUS)[0].header.ssrc;
+    world.unsubscribe(bob, 10);
+    world.clients[bob].received.clear();
+    world.run_with(500, |world, ms| sender.step(world, alice, ms));
+    assert!(world.got(bob, OPUS).is_empty());
+    assert!(!world.got(bob, VP8).is_empty());
+    world.offer_to_receive(bob, 0, 0);
+    assert_eq!(world.clients[bob].mid_to_track.len(), 1);
+    world.subscribe(bob, 10);
+    world.offer_to_receive(bob, 0, 0);
+    assert_eq!(world.clients[bob].mid_to_track.len(), 2);
+    world.run_with(500, |world, ms| sender.step(world, alice, ms));
+    assert_ne!(world.got(bob, OPUS)[0].header.ssrc, first);
+}
+
+#[test]
+fn a_muted_track_is_not_forwarded_and_goes_on_without_a_gap() {
+    let (mut world, alice, bob, mut sender) = bob_hears_and_sees(&[]);
+    world.run_with(500, |world, ms| sender.step(world, alice, ms));
+    for track in [10, 11] {
+        world.command(Command::SetMuted { track: TrackId(track), muted: true });
+    }
+    world.run(1);
+    let before = world.clients[bob].received.len();
+    world.run_with(500, |world, ms| sender.step(world, alice, ms));
+    assert_eq!(world.clients[bob].received.len(), before);
+    for track in [10, 11] {
+        world.command(Command::SetMuted { track: TrackId(track), muted: false });
+    }
+    world.run_with(1500, |world, ms| sender.step(world, alice, ms));
+    assert!(world.clients[bob].received.len() > before + 20);
+    assert_in_sequence(&world.got(bob, OPUS));
+    assert_in_sequence(&world.got(bob, VP8));
+}
+
+#[test]
+fn sections_are_asked_for_once_and_only_as_many_as_are_missing() {
+    let (mut world, alice, bob, _) = two_in_a_call(&[]);
+    let more: Vec<_> = world.offer(alice, |api| (0..3).map(|_| send_video(api, &[])).collect());
+    for (index, mid) in more.into_iter().enumerate() {
+        world.publish(alice, 20 + index as u64, mid, Kind::Video, vec![]);
+    }
+    world.events.clear();
+    for track in [10, 11, 20, 21, 22] {
+        world.subscribe(bob, track);
+    }
+    world.run(5);
+    let asked = |world: &World| -> Vec<(u32, u32)> {
+        let needed = |e: &Event| match e {
+            Event::SectionsNeeded { peer: PeerId(2), audio, video } => Some((*audio, *video)),
+            _ => None,
+        };
+        world.events.iter().filter_map(needed).collect()
+    };
+    assert_eq!(asked(&world), [(0, 2)]);
+    world.run(1000);
+    assert_eq!(asked(&world), [(0, 2)]);
+    world.offer_to_receive(bob, 0, 2);
+    assert_eq!(world.clients[bob].mid_to_track.len(), 5);
+    assert_eq!(asked(&world).len(), 1);
+}
+
+#[test]
+fn media_goes_on_through_an_ice_restart() {
+    let (mut world, alice, bob, mut sender) = bob_hears_and_sees(&[]);
+    world.run_with(500, |world, ms| sender.step(world, alice, ms));
+    world.offer(bob, |api| api.ice_restart(true));
+    world.run_with(2000, |world, ms| sender.step(world, alice, ms));
+    let answers = &world.clients[bob].answers;
+    let ufrag = |sdp: &String| sdp.lines().find(|line| line.starts_with("a=ice-ufrag")).unwrap().to_owned();
+    assert_ne!(ufrag(&answers[0]), ufrag(answers.last().unwrap()));
+    let audio = world.got(bob, OPUS);
+    assert!(audio.len() >= 115, "{}", audio.len());
+    assert_in_sequence(&audio);
+}
+
+#[test]
+fn a_client_that_vanishes_is_closed_and_its_tracks_are_gone() {
+    let (mut world, alice, bob, mut sender) = bob_hears_and_sees(&[]);
+    world.run_with(500, |world, ms| sender.step(world, alice, ms));
+    world.loss = Box::new(|peer, _, _| peer == PeerId(1));
+    world.run(18_000);
+    assert!(world.has(|e| matches!(e, Event::PeerClosed { peer: PeerId(1), reason: CloseReason::IceTimeout, .. })));
+    let counters = world.shard.counters();
+    assert_eq!((counters.peers, counters.tracks, counters.subscriptions), (1, 0, 0));
+    assert!(!world.clients[bob].closed);
+}
+
+#[test]
+fn closing_a_room_closes_its_peers_quietly() {
+    let (mut world, alice, bob, mut sender) = bob_hears_and_sees(&[]);
+    world.run_with(200, |world, ms| sender.step(world, alice, ms));
+    world.command(Command::CloseRoom { room: ROOM });
+    world.run(200);
+    assert!(world.clients[alice].closed && world.clients[bob].closed);
+    assert_eq!(world.shard.counters().peers, 0);
+    assert!(!world.has(|e| matches!(e, Event::PeerClosed { .. })));
+    world.run(40_000);
+    assert_eq!(world.shard.next_timeout(), None, "nothing is left to do");
+}
+
+#[test]
+fn a_peer_that_never_connects_is_closed() {
+    let mut world = World::new();
+    let (role, options) = (PeerRole::Publisher, PeerOptions::default());
+    world.command(Command::CreatePeer { peer: PeerId(9), room: ROOM, role, options });
+    world.run(40_000);
+    assert_eq!(world.shard.counters().peers, 1, "the limit counts from the first description");
+    world.command(Command::ClosePeer { peer: PeerId(9) });
+    let alice = world.client(1);
+    world.loss = Box::new(|_, _, _| true);
+    world.offer(alice, World::channels);
+    world.run(32_000);
+    let closed = |e: &Event| matches!(e, Event::PeerClosed { reason: CloseReason::ConnectTimeout, .. });
+    assert!(world.has(closed), "{:?}", world.events);
+    assert_eq!(world.shard.counters().peers, 0);
+}
+
+#[test]
+fn a_description_that_cannot_be_used_is_rejected_with_a_reason_and_the_call_goes_on() {
+    let (mut world, alice, bob, mut sender) = bob_hears_and_sees(&[]);
+    for sdp in ["", "v=0\r\n", "hello", &"a".repeat(300 * 1024)] {
+        world.command(Command::Offer { peer: PeerId(2), offer_id: 77, sdp: sdp.to_owned() });
+    }
+    world.run_with(200, |world, ms| sender.step(world, alice, ms));
+    let rejected = |e: &&Event| matches!(e, Event::OfferRejected { offer_id: 77, message, .. } if !message.is_empty());
+    assert_eq!(world.events.iter().filter(rejected).count(), 4);
+    assert!(!world.got(bob, OPUS).is_empty());
+}
+
+#[test]
+fn a_speaker_is_reported_and_falls_silent() {
+    let (mut world, alice, _, mut sender) = bob_hears_and_sees(&[]);
+    world.run_with(2000, |world, ms| sender.step(world, alice, ms));
+    let loud =
+        |e: &Event| matches!(e, Event::Speakers { levels, .. } if levels.iter().any(|l| l.0 == PeerId(1) && l.2));
+    assert!(world.has(loud));
+    world.events.clear();
+    world.run(3000);
+    let silent = |e: &Event| matches!(e, Event::Speakers { levels, .. } if levels == &[(PeerId(1), 0.0, false)]);
+    assert!(world.has(silent));
+}
+
+#[test]
+fn the_qualities_somebody_wants_are_told_and_none_after_the_last_one_left() {
+    let (mut world, _, bob, _) = bob_hears_and_sees(&["q", "h", "f"]);
+    let told = |world: &World| {
+        let told = |e: &Event| match e {
+            Event::QualitiesWanted { track: TrackId(11), qualities } => Some(qualities.clone()),
+            _ => None,
+        };
+        world.events.iter().filter_map(told).next_back()
+    };
+    assert_eq!(told(&world), Some(vec![Quality::Low, Quality::Medium, Quality::High]));
+    world.unsubscribe(bob, 11);
+    world.run(7000);
+    assert_eq!(told(&world), Some(vec![]));
 }

@@ -4,20 +4,31 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Fault, Peer};
-use crate::api::{Channel, CloseReason, Egress, Event};
+use crate::api::{Channel, CloseReason, Egress, Event, PeerRole};
 use crate::data::Queued;
 use crate::effects::Effects;
 use crate::line::Line;
-use crate::transport::{Keying, Path, TransportEvent, Write};
+use crate::transport::{Keying, Path, Transport, TransportEvent, Write};
 use crate::wire::srtp::{Context, Writer};
 
 /// Proven addresses kept per peer: a phone between networks has a few.
 const MAX_ADDRESSES: usize = 8;
 
 impl Peer {
+    /// The transport, made when it is needed first.
+    pub(super) fn transport(&mut self, now: Instant) -> Result<&mut Transport, String> {
+        if self.transport.is_none() {
+            let (ufrag, password) = self.negotiation.credentials();
+            let offers = self.role == PeerRole::Subscriber;
+            self.transport = Some(Transport::new(now, &self.identity, ufrag, password, offers)?);
+            self.began = Some(now);
+        }
+        self.transport.as_mut().ok_or_else(|| "no transport".to_owned())
+    }
+
     /// Is the peer's description known, so that its binding requests can be answered?
     pub fn answers_checks(&self) -> bool {
-        self.transport.has_remote()
+        self.transport.as_ref().is_some_and(Transport::has_remote)
     }
 
     /// Takes a STUN or DTLS datagram.
@@ -29,8 +40,9 @@ impl Peer {
         egress: &mut Egress,
         effects: &mut Effects,
     ) -> Result<(), Fault> {
+        let Some(transport) = &mut self.transport else { return Ok(()) };
         let mut events = std::mem::take(&mut self.transport_events);
-        self.transport.receive(now, from, datagram, egress, &mut events);
+        transport.receive(now, from, datagram, egress, &mut events);
         let outcome = self.on_transport(now, &mut events, effects);
         self.transport_events = events;
         outcome?;
@@ -44,8 +56,9 @@ impl Peer {
         egress: &mut Egress,
         effects: &mut Effects,
     ) -> Result<(), Fault> {
+        let Some(transport) = &mut self.transport else { return Ok(()) };
         let mut events = std::mem::take(&mut self.transport_events);
-        self.transport.handle_timeout(now, egress, &mut events);
+        transport.handle_timeout(now, egress, &mut events);
         let outcome = self.on_transport(now, &mut events, effects);
         self.transport_events = events;
         outcome
@@ -85,7 +98,11 @@ impl Peer {
                 }
                 TransportEvent::Message(channel, payload) => self.on_message(channel, payload, effects),
                 TransportEvent::Writable => {}
-                TransportEvent::Closed(why) => return Err(Fault::new(CloseReason::Dtls, why)),
+                TransportEvent::Closed(why) => {
+                    // Before the end of the handshake it can only be that nothing (or nothing useful) was heard.
+                    let reason = if self.connected { CloseReason::Dtls } else { CloseReason::ConnectTimeout };
+                    return Err(Fault::new(reason, why));
+                }
             }
         }
         if self.connected && self.line.is_some() && !self.told_connected {
@@ -133,10 +150,11 @@ impl Peer {
         if self.outbox.is_empty() {
             return Ok(());
         }
+        let Some(transport) = &mut self.transport else { return Ok(()) };
         let mut written = false;
         for channel in Channel::ALL {
             while let Some(message) = self.outbox.front(channel) {
-                match self.transport.write(channel, message) {
+                match transport.write(channel, message) {
                     Write::Done => effects.counters.data_out += 1,
                     Write::Full => break,
                     Write::Refused => effects.counters.data_dropped += 1,
@@ -153,7 +171,7 @@ impl Peer {
         let limits = &self.config.limits;
         if !self.told_connected {
             let limit = Duration::from_millis(limits.connect_timeout_ms);
-            if now.saturating_duration_since(self.created) > limit {
+            if self.began.is_some_and(|began| now.saturating_duration_since(began) > limit) {
                 return Err(Fault::new(CloseReason::ConnectTimeout, "did not connect in time"));
             }
             return Ok(());
@@ -167,6 +185,8 @@ impl Peer {
 
     /// Says goodbye.
     pub fn close(&mut self, now: Instant, egress: &mut Egress) {
-        self.transport.close(now, egress);
+        if let Some(transport) = &mut self.transport {
+            transport.close(now, egress);
+        }
     }
 }

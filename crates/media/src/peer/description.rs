@@ -108,7 +108,7 @@ impl Peer {
     ) -> Result<Applied, String> {
         let offer = self.parse(sdp)?;
         let review = negotiate::review(&offer).map_err(|error| error.to_string())?;
-        self.apply_remote(&review)?;
+        self.apply_remote(now, &review, true)?;
         let mut events = self.apply_publishing(&review, tracks);
         self.apply_receiving(&review);
         self.negotiation.asked = None;
@@ -129,20 +129,24 @@ impl Peer {
         Description::parse(sdp, &bounds).map_err(|error| error.to_string())
     }
 
-    fn apply_remote(&mut self, review: &Review) -> Result<(), String> {
+    /// Applies the client's end of the transport. In an offer that restarts ICE our credentials change too (RFC 8839
+    /// section 4.4.1.1); for an answer they changed with our offer.
+    fn apply_remote(&mut self, now: Instant, review: &Review, is_offer: bool) -> Result<(), String> {
         let remote = &review.remote;
-        let restart = self.transport.is_restart(&remote.ufrag);
-        if restart {
+        let restart = self.transport(now)?.is_restart(&remote.ufrag);
+        if restart && is_offer {
             self.negotiation.renew_credentials().map_err(|_| "no random numbers for new credentials".to_owned())?;
         }
-        let local = restart.then_some((self.negotiation.ufrag.as_str(), self.negotiation.password.as_str()));
+        let Negotiation { ufrag, password, .. } = &self.negotiation;
+        let local = restart.then(|| (ufrag.clone(), password.clone()));
+        let local = local.as_ref().map(|(ufrag, password)| (ufrag.as_str(), password.as_str()));
         let remote = Remote {
             ufrag: &remote.ufrag,
             password: &remote.pwd,
             fingerprint: &remote.sha256,
             passive: remote.we_are_active,
         };
-        self.transport.set_remote(&remote, local)
+        self.transport(now)?.set_remote(&remote, local)
     }
 
     /// Takes the sections the client sends on; tracks whose section is gone end.
@@ -300,8 +304,9 @@ impl Peer {
     }
 
     /// Makes an offer of ours with a section for every subscription.
-    pub fn make_offer(&mut self, ice_restart: bool, tracks: &Slab<Track>) -> Result<Event, Fault> {
-        if ice_restart && self.transport.has_remote() {
+    pub fn make_offer(&mut self, now: Instant, ice_restart: bool, tracks: &Slab<Track>) -> Result<Event, Fault> {
+        let transport = self.transport(now).map_err(|message| Fault::new(CloseReason::Internal, message))?;
+        if ice_restart && transport.has_remote() {
             self.negotiation.renew_credentials()?;
         }
         for key in self.pending() {
@@ -353,15 +358,7 @@ impl Peer {
         let answer = self.parse(sdp).map_err(bad)?;
         let review =
             negotiate::review_answer(&outstanding.description, &answer).map_err(|error| bad(error.to_string()))?;
-        let restarting = self.transport.is_restart(&review.remote.ufrag);
-        let local = restarting.then_some((self.negotiation.ufrag.as_str(), self.negotiation.password.as_str()));
-        let remote = Remote {
-            ufrag: &review.remote.ufrag,
-            password: &review.remote.pwd,
-            fingerprint: &review.remote.sha256,
-            passive: review.remote.we_are_active,
-        };
-        self.transport.set_remote(&remote, local).map_err(bad)?;
+        self.apply_remote(now, &review, false).map_err(bad)?;
         self.negotiation.established = true;
         Ok(Some(self.bind_answered(now, &review, tracks)))
     }

@@ -170,7 +170,7 @@ impl Peer {
         egress: &mut Egress,
         effects: &mut Effects,
     ) -> Result<(), Fault> {
-        if self.transport.timeout() <= now {
+        if self.transport.as_ref().is_some_and(|transport| transport.timeout() <= now) {
             self.tick_transport(now, egress, effects)?;
         }
         self.flush_data(now, egress, effects)?;

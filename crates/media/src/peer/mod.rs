@@ -75,7 +75,9 @@ pub(crate) struct Peer {
     pub role: PeerRole,
     options: PeerOptions,
     config: Arc<ShardConfig>,
-    transport: Transport,
+    /// Made with the first description, as its handshake timer runs from then on.
+    transport: Option<Transport>,
+    identity: Arc<Identity>,
     transport_events: Vec<TransportEvent>,
     pub negotiation: Negotiation,
     pub ingress: Ingress,
@@ -107,7 +109,8 @@ pub(crate) struct Peer {
     subscriptions: u64,
     round_trip: Duration,
     quality: Tracker,
-    created: Instant,
+    /// When the transport was made.
+    began: Option<Instant>,
     last_heard: Instant,
     duties: Duties,
     /// When the shard's timer for this peer is set to fire.
@@ -118,7 +121,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// # Errors
-    /// When there is no randomness or the transport cannot be made.
+    /// When there is no randomness.
     pub fn new(
         now: Instant,
         id: PeerId,
@@ -126,19 +129,17 @@ impl Peer {
         role: PeerRole,
         options: PeerOptions,
         config: Arc<ShardConfig>,
-        identity: &Identity,
+        identity: Arc<Identity>,
     ) -> Result<Peer, Fault> {
-        let negotiation = Negotiation::new(identity)?;
-        let (ufrag, password) = negotiation.credentials();
-        let transport = Transport::new(now, identity, ufrag, password, role == PeerRole::Subscriber)
-            .map_err(|message| Fault::new(CloseReason::Internal, message))?;
+        let negotiation = Negotiation::new(&identity)?;
         let limits = &config.limits;
         Ok(Peer {
             id,
             room,
             role,
             options,
-            transport,
+            transport: None,
+            identity,
             transport_events: Vec::new(),
             negotiation,
             ingress: Ingress::new(now, limits.max_ssrcs_per_peer),
@@ -165,7 +166,7 @@ impl Peer {
             subscriptions: 0,
             round_trip: Duration::from_millis(70),
             quality: Tracker::new(now),
-            created: now,
+            began: None,
             last_heard: now,
             duties: Duties { feedback: None, second: now + Duration::from_secs(1) },
             scheduled: None,
@@ -176,8 +177,9 @@ impl Peer {
 
     /// When [`Peer::tick`] is due at the latest.
     pub fn next_timeout(&self) -> Instant {
-        let soonest = self.transport.timeout().min(self.duties.second);
-        self.duties.feedback.map_or(soonest, |at| at.min(soonest))
+        let transport = self.transport.as_ref().map(Transport::timeout);
+        let soonest = self.duties.feedback.map_or(self.duties.second, |at| at.min(self.duties.second));
+        transport.map_or(soonest, |at| at.min(soonest))
     }
 
     /// Adds a subscription, or changes the one there is. Gives its key.

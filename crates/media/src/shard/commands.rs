@@ -48,7 +48,7 @@ impl Shard {
         if !self.rooms.contains_key(&room) {
             return refuse(self, CloseReason::Internal, "the room does not exist");
         }
-        match Peer::new(now, id, room, role, options, self.config.clone(), &self.identity) {
+        match Peer::new(now, id, room, role, options, self.config.clone(), self.identity.clone()) {
             Ok(peer) => {
                 let ufrag = peer.negotiation.credentials().0.as_bytes().to_vec();
                 let key = self.peers.insert(peer);
@@ -145,7 +145,7 @@ impl Shard {
             if peer.role != PeerRole::Subscriber {
                 return Err(Fault::new(CloseReason::ProtocolError, "on this connection the client offers"));
             }
-            effects.events.push(peer.make_offer(ice_restart, tracks)?);
+            effects.events.push(peer.make_offer(now, ice_restart, tracks)?);
             Ok(())
         });
         self.after_description(now, key, before, &[]);

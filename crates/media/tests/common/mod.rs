@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod sender;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
@@ -246,6 +248,11 @@ impl World {
         }
     }
 
+    /// Packets the client got with this payload type, in order of arrival.
+    pub fn got(&self, index: usize, payload_type: u8) -> Vec<&RtpPacket> {
+        self.clients[index].received.iter().filter(|p| *p.header.payload_type == payload_type).collect()
+    }
+
     /// Lets time pass in steps of a millisecond; `each` is called with the elapsed milliseconds.
     pub fn run_with(&mut self, ms: u64, mut each: impl FnMut(&mut World, u64)) {
         for step in 0..ms {
@@ -294,10 +301,14 @@ impl World {
     pub fn write_rtp(&mut self, index: usize, mid: Mid, rid: Option<&str>, packet: Rtp) {
         let now = self.now;
         let client = &mut self.clients[index];
-        let rid = rid.map(|rid| Rid::from(rid));
+        let rid = rid.map(Rid::from);
         let mut api = client.rtc.direct_api();
         let stream = api.stream_tx_by_mid(mid, rid).expect("a stream to send on");
-        let extensions = ExtensionValues { audio_level: packet.level, ..Default::default() };
+        let extensions = ExtensionValues {
+            audio_level: packet.level,
+            voice_activity: packet.level.map(|_| true),
+            ..Default::default()
+        };
         let write =
             RtpWrite::new(packet.payload_type.into(), packet.sequence.into(), packet.timestamp, now, packet.payload)
                 .marker(packet.marker)
@@ -367,7 +378,7 @@ pub fn send_audio(api: &mut str0m::change::SdpApi<'_>) -> Mid {
 }
 
 pub fn send_video(api: &mut str0m::change::SdpApi<'_>, rids: &[&str]) -> Mid {
-    let layers = rids.iter().map(|rid| SimulcastLayer::new(*rid)).collect();
+    let layers = rids.iter().map(|rid| SimulcastLayer::new(rid)).collect();
     let simulcast = (!rids.is_empty()).then(|| Simulcast { send: layers, recv: vec![] });
     api.add_media(MediaKind::Video, Direction::SendOnly, Some("stream".into()), Some("cid-video".into()), simulcast)
 }
