@@ -61,6 +61,8 @@ pub struct World {
     /// Everything the core said, with when.
     pub events: Vec<(Instant, Event)>,
     next_track: u64,
+    /// For clients that join from now on: may their video be paused when the line is short?
+    pub allow_pause: bool,
 }
 
 const ROOM: RoomId = RoomId(1);
@@ -93,6 +95,7 @@ impl World {
             drained: Vec::new(),
             events: Vec::new(),
             next_track: 1,
+            allow_pause: false,
         }
     }
 
@@ -118,7 +121,7 @@ impl World {
         let sdp = client.first_offer();
         let (wanted, sections) = (Vec::new(), BTreeMap::new());
         self.nodes.push(Node { client, address, up, down, offer_id: 0, wanted, sections });
-        let options = PeerOptions { allow_pause: true };
+        let options = PeerOptions { allow_pause: self.allow_pause };
         self.command(Command::CreatePeer { peer: peer(id), room: ROOM, role: PeerRole::Single, options });
         self.offer(id, sdp);
         id

@@ -6,9 +6,10 @@ use super::rewrite::Vp8Ids;
 
 const VIDEO_SLOTS: usize = 512;
 const AUDIO_SLOTS: usize = 256;
-/// The same packet asked for again within this time is on its way already.
-const REPEAT_AFTER: Duration = Duration::from_millis(100);
-const MAX_RESENDS: u8 = 3;
+/// The same packet asked for again within a round trip is on its way already; unknown or odd round trips are bounded.
+const SOONEST_REPEAT: Duration = Duration::from_millis(10);
+const LATEST_REPEAT: Duration = Duration::from_millis(500);
+const MAX_RESENDS: u8 = 5;
 
 /// How one packet was sent: which stored packet it was made of, and the fields that were rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +53,12 @@ impl History {
     }
 
     /// The packet with this sequence number if it may be sent (again) now; counts it as sent.
-    pub fn take_for_resend(&mut self, now: Instant, sequence: u16) -> Option<Sent> {
+    pub fn take_for_resend(&mut self, now: Instant, round_trip: Duration, sequence: u16) -> Option<Sent> {
         let place = sequence as usize & (self.slots.len() - 1);
         let since = now.saturating_duration_since(self.origin).as_millis() as u32;
         let slot = self.slots.get_mut(place)?.as_mut().filter(|slot| slot.sent.index as u16 == sequence)?;
-        let recent = since.wrapping_sub(slot.resent_ms) < REPEAT_AFTER.as_millis() as u32;
+        let repeat_ms = round_trip.clamp(SOONEST_REPEAT, LATEST_REPEAT).as_millis() as u32;
+        let recent = since.wrapping_sub(slot.resent_ms) < repeat_ms;
         if slot.resends >= MAX_RESENDS || (slot.resends > 0 && recent) {
             return None;
         }
@@ -79,18 +81,21 @@ mod tests {
         Sent { source: index, layer: 0, index, timestamp: 0, transport: 0, vp8: Vp8Ids::default() }
     }
 
+    const ROUND_TRIP: Duration = Duration::from_millis(100);
+
     #[test]
-    fn a_packet_is_resent_three_times_at_most_and_not_in_quick_succession() {
+    fn a_packet_is_resent_once_per_round_trip_and_not_for_ever() {
         let start = Instant::now();
         let mut history = History::new(start, true);
         history.insert(sent(0x1_0005));
         let ask = |history: &mut History, ms: u64| {
-            history.take_for_resend(start + Duration::from_millis(ms), 5).map(|sent| sent.index)
+            history.take_for_resend(start + Duration::from_millis(ms), ROUND_TRIP, 5).map(|sent| sent.index)
         };
         assert_eq!(ask(&mut history, 0), Some(0x1_0005));
         assert_eq!(ask(&mut history, 50), None);
-        assert_eq!(ask(&mut history, 120), Some(0x1_0005));
-        assert_eq!(ask(&mut history, 240), Some(0x1_0005));
+        for again in [120, 240, 360, 480] {
+            assert_eq!(ask(&mut history, again), Some(0x1_0005));
+        }
         assert_eq!(ask(&mut history, 1000), None);
     }
 
@@ -101,8 +106,8 @@ mod tests {
         for index in 0..600 {
             history.insert(sent(index));
         }
-        assert_eq!(history.take_for_resend(start, 10), None);
-        assert_eq!(history.take_for_resend(start, 700), None);
-        assert!(history.take_for_resend(start, 599).is_some());
+        assert_eq!(history.take_for_resend(start, ROUND_TRIP, 10), None);
+        assert_eq!(history.take_for_resend(start, ROUND_TRIP, 700), None);
+        assert!(history.take_for_resend(start, ROUND_TRIP, 599).is_some());
     }
 }

@@ -1,6 +1,6 @@
 //! One outgoing RTP stream: chooses, rewrites, protects and remembers the packets of a down track.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Outcome;
 use super::header::{HeaderTemplate, StreamExtensions};
@@ -233,10 +233,11 @@ impl DownStream {
     }
 
     /// Sends a packet again: on the repair stream where there is one (RFC 4588), else the very same packet.
-    pub fn resend(&mut self, track: &Track, sequence: u16, out: &mut Outlet<'_>) -> bool {
+    /// Not sooner than a round trip after the time before, which may still be on its way.
+    pub fn resend(&mut self, track: &Track, sequence: u16, round_trip: Duration, out: &mut Outlet<'_>) -> bool {
         let Outlet { now, line, egress } = out;
         let now = *now;
-        let Some(sent) = self.history.take_for_resend(now, sequence) else { return false };
+        let Some(sent) = self.history.take_for_resend(now, round_trip, sequence) else { return false };
         let stored = track.layer(sent.layer).and_then(|layer| layer.store.get(sent.source));
         let (Some(stored), Some(codec)) = (stored, self.codec) else { return false };
         let descriptor = if codec == Codec::Vp8 { vp8::Descriptor::parse(stored.payload).ok() } else { None };

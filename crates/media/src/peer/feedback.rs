@@ -126,7 +126,7 @@ impl Peer {
         let mut out = Outlet { now, line, egress };
         for sequence in nack.sequences() {
             effects.counters.nacks_in += 1;
-            if stream.resend(track, sequence, &mut out) {
+            if stream.resend(track, sequence, self.round_trip, &mut out) {
                 effects.counters.retransmitted += 1;
             }
         }
