@@ -6,12 +6,14 @@
 //! After a rise that congested the line, the next attempt waits longer (back-off).
 
 mod delay;
+mod queue;
 mod rate;
 
 use std::time::{Duration, Instant};
 
 use crate::wire::twcc::Outcome;
 use delay::{DelayDetector, Usage};
+use queue::QueueDelay;
 use rate::{LossWindow, RateWindow};
 
 const MIN_BPS: u64 = 50_000;
@@ -20,13 +22,21 @@ const MAX_BPS: u64 = 100_000_000;
 pub const START_BPS: u64 = 5_000_000;
 /// Factor on the acknowledged rate when the queue grows.
 const DECREASE: f64 = 0.85;
-/// Growth per second without congestion.
-const INCREASE_PER_SECOND: f64 = 0.08;
+/// Factor when delay grew but no queue stands: often only jitter, so the line is not judged by what little was sent.
+const GENTLE_DECREASE: f64 = 0.85;
+/// From here on a queue is taken for real (RFC 8836 wants less than about this from us).
+const STANDING_QUEUE_MS: f64 = 50.0;
+/// Growth per second without congestion: careful near the rate that congested the line last, else quick.
+const INCREASE_NEAR_LIMIT: f64 = 0.08;
+const INCREASE_FAR: f64 = 0.20;
+const NEAR: std::ops::Range<f64> = 0.75..1.25;
 /// Loss above this lowers the estimate, below the other it may rise (RFC draft section 6).
 const HIGH_LOSS: f64 = 0.10;
 const LOW_LOSS: f64 = 0.02;
 const FIRST_BACKOFF: Duration = Duration::from_secs(3);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(120);
+/// No rise this long after a gentle decrease.
+const GENTLE_HOLD: Duration = Duration::from_secs(1);
 /// A decrease this soon after a rise is blamed on the rise.
 const BLAME: Duration = Duration::from_secs(20);
 
@@ -36,6 +46,7 @@ pub struct Bwe {
     /// What the subscriber would use if it could; growth beyond it would be guessing.
     desired_bps: u64,
     delay: DelayDetector,
+    queue: QueueDelay,
     acked: RateWindow,
     loss: LossWindow,
     updated: Option<Instant>,
@@ -43,6 +54,8 @@ pub struct Bwe {
     hold_until: Option<Instant>,
     backoff: Duration,
     rising_since: Option<Instant>,
+    /// What arrived when the line was last full.
+    limit_bps: Option<f64>,
     congested: bool,
 }
 
@@ -58,6 +71,7 @@ impl Bwe {
             estimate_bps: start_bps as f64,
             desired_bps: 0,
             delay: DelayDetector::default(),
+            queue: QueueDelay::default(),
             acked: RateWindow::default(),
             loss: LossWindow::default(),
             updated: None,
@@ -65,6 +79,7 @@ impl Bwe {
             hold_until: None,
             backoff: FIRST_BACKOFF,
             rising_since: None,
+            limit_bps: None,
             congested: false,
         }
     }
@@ -107,14 +122,16 @@ impl Bwe {
             self.loss.on_packet(outcome.arrived.is_none());
             let Some(arrived) = outcome.arrived else { continue };
             self.acked.on_packet(arrived, outcome.bytes);
+            self.queue.on_packet(outcome.sent, arrived);
             usage = usage.max(self.delay.on_packet(outcome.sent, arrived));
         }
         let elapsed = self.updated.map_or(Duration::ZERO, |u| now.saturating_duration_since(u));
         self.updated = Some(now);
         let loss = self.loss.take_if_due(now);
         match (usage, loss) {
-            (Usage::Over, _) => self.decrease(now, self.acked.bps() as f64 * DECREASE),
-            (_, Some(loss)) if loss > HIGH_LOSS => self.decrease(now, self.estimate_bps * (1.0 - 0.5 * loss)),
+            (Usage::Over, _) if self.queue.millis() > STANDING_QUEUE_MS => self.on_full(now),
+            (_, Some(loss)) if loss > HIGH_LOSS => self.on_loss(now, loss),
+            (Usage::Over, _) => self.on_delay(now),
             (Usage::Under, _) => self.congested = false,
             (Usage::Normal, loss) => {
                 self.congested = false;
@@ -125,33 +142,64 @@ impl Bwe {
         }
     }
 
-    fn decrease(&mut self, now: Instant, to_bps: f64) {
+    /// A queue stands: what arrives is what the line carries.
+    fn on_full(&mut self, now: Instant) {
+        let acked = self.acked.bps() as f64;
+        if self.decrease(now, acked * DECREASE) {
+            self.limit_bps = Some(acked);
+            self.back_off(now);
+        }
+    }
+
+    /// Loss lowers the estimate by half its share; far above what arrives it is worth less to begin with.
+    fn on_loss(&mut self, now: Instant, loss: f64) {
+        let plausible = (1.5 * self.acked.bps() as f64 + 10_000.0).max(0.5 * self.estimate_bps);
+        if self.decrease(now, self.estimate_bps.min(plausible) * (1.0 - 0.5 * loss)) {
+            self.back_off(now);
+        }
+    }
+
+    /// Delay grew, but no queue stands (yet).
+    fn on_delay(&mut self, now: Instant) {
+        let acked = self.acked.bps() as f64 * DECREASE;
+        if self.decrease(now, acked.max(self.estimate_bps * GENTLE_DECREASE)) {
+            self.hold_until = Some(now + GENTLE_HOLD);
+        }
+    }
+
+    /// True when the estimate was lowered: at most once per round trip or so, since the feedback that follows still
+    /// shows the old queue.
+    fn decrease(&mut self, now: Instant, to_bps: f64) -> bool {
         self.congested = true;
-        // One decrease per round trip or so: the feedback that follows still shows the old queue.
         if self.decreased.is_some_and(|d| now.saturating_duration_since(d) < Duration::from_millis(300)) {
-            return;
+            return false;
         }
-        if to_bps < self.estimate_bps {
-            self.estimate_bps = to_bps.max(MIN_BPS as f64);
-        }
+        self.estimate_bps = self.estimate_bps.min(to_bps.max(MIN_BPS as f64));
+        self.decreased = Some(now);
+        self.delay.forget_trend();
+        true
+    }
+
+    /// Waits before rising again, longer each time a rise ended like this.
+    fn back_off(&mut self, now: Instant) {
         if self.rising_since.is_some_and(|r| now.saturating_duration_since(r) < BLAME) {
             self.backoff = (self.backoff * 3 / 2).min(LONGEST_BACKOFF);
         }
-        self.decreased = Some(now);
         self.rising_since = None;
         self.hold_until = Some(now + self.backoff);
-        self.delay.forget_trend();
     }
 
     fn increase(&mut self, now: Instant, elapsed: Duration) {
-        if self.hold_until.is_some_and(|h| now < h) {
+        if self.hold_until.is_some_and(|h| now < h) || self.queue.millis() > STANDING_QUEUE_MS {
             return;
         }
         let acked = self.acked.bps() as f64;
         // The line proved `acked`; beyond 1.5 times that only the wish for a higher layer justifies growth.
         let ceiling = (1.5 * acked + 10_000.0).max(self.desired_bps as f64 * 1.2);
         if self.estimate_bps < ceiling {
-            let step = self.estimate_bps * INCREASE_PER_SECOND * elapsed.as_secs_f64().min(1.0);
+            let near = self.limit_bps.is_some_and(|limit| NEAR.contains(&(self.estimate_bps / limit.max(1.0))));
+            let growth = if near { INCREASE_NEAR_LIMIT } else { INCREASE_FAR };
+            let step = self.estimate_bps * growth * elapsed.as_secs_f64().min(1.0);
             self.estimate_bps = (self.estimate_bps + step.max(1_000.0 * elapsed.as_secs_f64())).min(MAX_BPS as f64);
             self.rising_since.get_or_insert(now);
             if self.rising_since.is_some_and(|r| now.saturating_duration_since(r) > BLAME) {

@@ -75,7 +75,7 @@ fn the_estimate_returns_when_the_line_widens() {
     line.run(&mut bwe, 10, 2_000_000);
     assert!(bwe.estimate_bps() < 600_000);
     line.rate_bps = 10_000_000;
-    line.run(&mut bwe, 60, 2_000_000);
+    line.run(&mut bwe, 25, 2_000_000);
     assert!(bwe.estimate_bps() > 1_500_000, "{}", bwe.estimate_bps());
 }
 
@@ -93,11 +93,19 @@ fn heavy_random_loss_lowers_and_light_loss_does_not() {
 
 #[test]
 fn a_failed_rise_makes_the_next_attempt_wait_longer() {
-    let (mut line, mut bwe) = (Line::new(500_000), Bwe::default());
-    bwe.set_desired(3_000_000);
-    line.run(&mut bwe, 60, 3_000_000);
-    assert!(bwe.backoff > FIRST_BACKOFF);
-    assert!(bwe.backoff <= LONGEST_BACKOFF);
+    let (mut line, mut bwe) = (Line::new(500_000), Bwe::new(450_000));
+    bwe.set_desired(1_500_000);
+    let mut attempts = 0;
+    let mut highest = 0;
+    for _ in 0..240 {
+        let layers = [100_000, 400_000, 1_500_000];
+        let layer = layers.iter().rposition(|rate| *rate <= bwe.estimate_bps()).unwrap_or(0);
+        attempts += u32::from(layer == 2 && highest != 2);
+        highest = layer;
+        line.run(&mut bwe, 1, layers[layer]);
+    }
+    assert!((1..15).contains(&attempts), "{attempts} attempts in four minutes");
+    assert!(bwe.backoff > FIRST_BACKOFF && bwe.backoff <= LONGEST_BACKOFF);
 }
 
 #[test]
@@ -105,4 +113,72 @@ fn a_receiver_estimate_caps_ours() {
     let mut bwe = Bwe::default();
     bwe.on_remb(Instant::now(), 300_000);
     assert_eq!(bwe.estimate_bps(), 300_000);
+}
+
+const AUDIO_BPS: u64 = 48_000;
+
+/// Sends video as it comes: 30 frames a second, each one burst, audio packets between; arrival jitter without loss.
+fn run_bursts(line: &mut Line, bwe: &mut Bwe, seconds: u64, video_bps: u64, jitter_ms: u64) -> u64 {
+    let mut lowest = u64::MAX;
+    let mut outcomes = vec![];
+    let mut last_arrival = Duration::ZERO;
+    for step in 0..seconds * 1000 {
+        let mut sizes = vec![];
+        if step % 20 == 0 {
+            sizes.push(120);
+        }
+        if step % 33 == 0 {
+            let frame = (video_bps.min(bwe.estimate_bps().saturating_sub(AUDIO_BPS)) / 30 / 8) as u32;
+            sizes.extend((0..frame.div_ceil(1_200)).map(|part| (frame - part * 1_200).min(1_200)));
+        }
+        for bytes in sizes {
+            let mut outcome = line.send(bytes);
+            let noise = Duration::from_micros(line.dice() * jitter_ms * 10);
+            if let Some(arrived) = &mut outcome.arrived {
+                *arrived = (*arrived + noise).max(last_arrival);
+                last_arrival = *arrived;
+            }
+            outcomes.push(outcome);
+        }
+        if step % 100 == 99 {
+            bwe.on_outcomes(line.now, &outcomes);
+            outcomes.clear();
+            lowest = lowest.min(bwe.estimate_bps());
+        }
+        line.now += Duration::from_millis(1);
+    }
+    lowest
+}
+
+#[test]
+fn arrival_jitter_alone_does_not_take_the_bandwidth_away() {
+    for jitter_ms in [2, 10, 20] {
+        for video_bps in [0, 150_000, 2_500_000] {
+            let (mut line, mut bwe) = (Line::new(50_000_000), Bwe::default());
+            bwe.set_desired(2_500_000);
+            let lowest = run_bursts(&mut line, &mut bwe, 30, video_bps, jitter_ms);
+            assert!(lowest >= 4_000_000, "{jitter_ms} ms, {video_bps} bps: {lowest}");
+        }
+    }
+}
+
+#[test]
+fn heavy_jitter_on_a_quiet_line_leaves_room_for_video() {
+    let (mut line, mut bwe) = (Line::new(50_000_000), Bwe::default());
+    bwe.set_desired(2_500_000);
+    let lowest = run_bursts(&mut line, &mut bwe, 60, 0, 40);
+    assert!(lowest > 1_000_000, "{lowest}");
+}
+
+#[test]
+fn bursts_of_frames_find_the_rate_of_a_narrow_line_and_drain_its_queue() {
+    for rate in [300_000, 800_000, 2_000_000] {
+        let (mut line, mut bwe) = (Line::new(rate), Bwe::default());
+        bwe.set_desired(2_500_000);
+        run_bursts(&mut line, &mut bwe, 30, 2_500_000, 3);
+        let share = bwe.estimate_bps() as f64 / rate as f64;
+        assert!((0.6..1.0).contains(&share), "{rate}: {}", bwe.estimate_bps());
+        let queue = line.busy_until.saturating_duration_since(line.now);
+        assert!(queue < Duration::from_millis(100), "{rate}: {queue:?}");
+    }
 }
