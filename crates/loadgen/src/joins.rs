@@ -11,8 +11,20 @@ use crate::json::Json;
 use crate::load;
 use crate::sdp::Kind;
 
-pub const OPTIONS: &[&str] =
-    &["url", "key", "secret", "room", "joins", "at-once", "packets-per-frame", "payload", "fps", "core", "timeout"];
+pub const OPTIONS: &[&str] = &[
+    "url",
+    "key",
+    "secret",
+    "room",
+    "joins",
+    "at-once",
+    "packets-per-frame",
+    "payload",
+    "fps",
+    "core",
+    "timeout",
+    "gap",
+];
 
 /// Milestones of one join, in microseconds since its WebSocket was opened.
 #[derive(Default)]
@@ -57,6 +69,8 @@ pub fn run(args: &Args) -> Result<Json, String> {
     let shape = load::shape(args)?;
     let joins: u32 = args.get("joins", 20)?;
     let at_once: u32 = args.get("at-once", 1)?;
+    // Longer than servers wait between two key frame requests, so that a newcomer meets a room at rest.
+    let gap = Duration::from_secs_f64(args.get("gap", 0.6)?);
     let timeout = Duration::from_secs(args.get("timeout", 15)?);
     if let Some(core) = args.optional("core")? {
         io::pin(core).map_err(|error| format!("pin to core {core}: {error}"))?;
@@ -95,8 +109,7 @@ pub fn run(args: &Args) -> Result<Json, String> {
             }
             fleet.leave(place);
         }
-        // Let the server finish the departures, so that each wave meets a quiet room.
-        fleet.run_for(Duration::from_millis(100));
+        fleet.run_for(gap);
         number += wave;
     }
     fleet.leave_all();

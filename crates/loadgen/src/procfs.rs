@@ -3,13 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 
-/// /proc counts CPU time in hundredths of a second (USER_HZ) on every Linux we run on.
+/// /proc/stat counts CPU time in hundredths of a second (USER_HZ) on every Linux we run on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// CPU and memory of a process and everything it started.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
-    /// User and system time of all living processes of the tree, in seconds.
+    /// User and system time of all living threads of the tree, in seconds.
     pub cpu_s: f64,
     /// Resident bytes, shared pages counted once per process.
     pub resident: u64,
@@ -21,10 +21,7 @@ pub struct Usage {
 pub fn usage(root: u32, with_memory: bool) -> Usage {
     let mut total = Usage::default();
     for pid in tree(root) {
-        if let Some(stat) = stat_fields(pid) {
-            let ticks = |position: usize| stat.get(position).and_then(|v| v.parse::<f64>().ok()).unwrap_or(0.0);
-            total.cpu_s += (ticks(11) + ticks(12)) / TICKS_PER_SECOND;
-        }
+        total.cpu_s += cpu_time_s(pid);
         if with_memory {
             let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
             total.resident += kilobytes(&rollup, "Rss:") * 1024;
@@ -32,6 +29,16 @@ pub fn usage(root: u32, with_memory: bool) -> Usage {
         }
     }
     total
+}
+
+/// From schedstat, which counts nanoseconds; the ticks of /proc/pid/stat are too coarse for a lightly loaded server.
+fn cpu_time_s(pid: u32) -> f64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let nanoseconds = tasks.filter_map(|task| {
+        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<f64>().ok()
+    });
+    nanoseconds.sum::<f64>() / 1e9
 }
 
 fn kilobytes(text: &str, name: &str) -> u64 {
