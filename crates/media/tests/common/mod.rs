@@ -248,6 +248,11 @@ impl World {
         }
     }
 
+    /// Datagrams the client wants to send, taken off it.
+    pub fn take_outbox(&mut self, index: usize) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.clients[index].outbox)
+    }
+
     /// Packets the client got with this payload type, in order of arrival.
     pub fn got(&self, index: usize, payload_type: u8) -> Vec<&RtpPacket> {
         self.clients[index].received.iter().filter(|p| *p.header.payload_type == payload_type).collect()

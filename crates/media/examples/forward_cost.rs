@@ -1,0 +1,129 @@
+//! What one forwarded packet costs in the core: parsing, decryption, rewriting, encryption, history; no sockets.
+//!
+//! `cargo run --release -p auralink-media --example forward_cost`. Each line is the best and the median of several
+//! rounds, in nanoseconds of this thread's CPU time per packet sent, the publisher's side included.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use std::time::Duration;
+
+use auralink_media::api::*;
+use common::*;
+use str0m::media::Mid;
+
+/// Datagrams per wake-up: a video frame, or what came in together.
+const BATCH: usize = 10;
+const ROUNDS: usize = 7;
+
+struct Setup {
+    world: World,
+    publisher: usize,
+    mids: Vec<Mid>,
+}
+
+fn setup(kind: Kind, subscribers: usize, streams: usize) -> Setup {
+    let mut world = World::new();
+    let publisher = world.client(1);
+    let mids = world.offer(publisher, |api| {
+        World::channels(api);
+        let send = |api: &mut str0m::change::SdpApi<'_>| match kind {
+            Kind::Audio => send_audio(api),
+            Kind::Video => send_video(api, &[]),
+        };
+        (0..streams).map(|_| send(api)).collect::<Vec<_>>()
+    });
+    world.until("the publisher is connected", |world| world.has(|e| *e == Event::Connected { peer: PeerId(1) }));
+    for (index, mid) in mids.iter().enumerate() {
+        world.publish(publisher, 100 + index as u64, *mid, kind, vec![]);
+    }
+    for number in 0..subscribers {
+        let id = 2 + number as u64;
+        let index = world.client(id);
+        for stream in 0..streams {
+            world.subscribe(index, 100 + stream as u64);
+        }
+        let (audio, video) = if kind == Kind::Audio { (streams, 0) } else { (0, streams) };
+        world.offer(index, |api| {
+            World::channels(api);
+            receive_only(api, audio, video)
+        });
+        world.until("the subscriber is connected", |world| world.has(|e| *e == Event::Connected { peer: PeerId(id) }));
+        world.events.clear();
+    }
+    Setup { world, publisher, mids }
+}
+
+/// Datagrams as the publisher's client encrypts them, in sending order.
+fn datagrams(setup: &mut Setup, kind: Kind, size: usize, count: usize, first: u64) -> Vec<Vec<u8>> {
+    let mut made = Vec::new();
+    for number in 0..count as u64 {
+        // A batch is of one stream, as a video frame is.
+        let mid = setup.mids[(number as usize / BATCH) % setup.mids.len()];
+        let sequence = first + number;
+        let part = number % BATCH as u64;
+        let (payload_type, payload) = match kind {
+            Kind::Audio => (OPUS, vec![0xAA; size]),
+            Kind::Video => (VP8, vp8(first == 0, part == 0, (sequence / BATCH as u64) as u16, 0, 1, size)),
+        };
+        let packet = Rtp { payload_type, sequence, timestamp: sequence as u32, marker: false, payload, level: None };
+        setup.world.write_rtp(setup.publisher, mid, None, packet);
+        // The client's pacer is not what is measured.
+        setup.world.now += Duration::from_micros(100);
+        made.append(&mut setup.world.take_outbox(setup.publisher));
+    }
+    made.retain(|datagram| datagram[0] >= 128);
+    made
+}
+
+fn measure(kind: Kind, size: usize, subscribers: usize, streams: usize) {
+    let mut setup = setup(kind, subscribers, streams);
+    let per_round = (400_000 / subscribers).clamp(BATCH * streams, 40_000) / BATCH * BATCH;
+    let source: std::net::SocketAddr = setup.world.clients[setup.publisher].address;
+    let mut costs = Vec::new();
+    let mut egress = Egress::default();
+    for round in 0..=ROUNDS {
+        let mut made = datagrams(&mut setup, kind, size, per_round, (round * per_round) as u64);
+        let before = setup.world.shard.counters().rtp_forwarded;
+        let mut batches: Vec<Vec<Datagram<'_>>> = made
+            .chunks_mut(BATCH)
+            .map(|chunk| chunk.iter_mut().map(|payload| Datagram { proto: Proto::Udp, source, payload }).collect())
+            .collect();
+        let start = cpu_ns();
+        for batch in &mut batches {
+            setup.world.shard.receive(setup.world.now, batch, &mut egress);
+            egress.clear();
+        }
+        let spent = cpu_ns() - start;
+        let forwarded = setup.world.shard.counters().rtp_forwarded - before;
+        // The first round warms up: key frames are asked for, memory is touched.
+        if round > 0 {
+            assert!(forwarded as usize > per_round * subscribers / 2, "{forwarded} forwarded");
+            costs.push(spent as f64 / forwarded as f64);
+        }
+    }
+    costs.sort_by(f64::total_cmp);
+    println!(
+        "{size:5} B  {subscribers:4} subscribers  {streams:3} streams: best {:4.0} ns, median {:4.0} ns per forwarded packet",
+        costs[0],
+        costs[costs.len() / 2],
+    );
+}
+
+/// CPU time of this thread. The kernel brings it up to date at every switch and tick, so only long spans mean anything.
+fn cpu_ns() -> u64 {
+    std::thread::yield_now();
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+fn main() {
+    for (kind, size) in [(Kind::Video, 1100), (Kind::Audio, 80)] {
+        for subscribers in [10, 100, 500] {
+            measure(kind, size, subscribers, 1);
+        }
+        measure(kind, size, 20, 20);
+    }
+}
