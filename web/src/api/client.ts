@@ -4,11 +4,11 @@ import type { Session } from "../session/session";
 import { problemFrom, unreachable } from "./problem";
 import type { components, paths } from "./schema.gen";
 
-export type Room = components["schemas"]["Room"];
+export type Room = components["schemas"]["RoomOut"];
 export type JoinPolicy = Room["join_policy"];
-export type RoomPage = components["schemas"]["RoomPage"];
-export type Invite = components["schemas"]["Invite"];
-export type JoinToken = components["schemas"]["JoinToken"];
+export type RoomPage = components["schemas"]["Page_RoomOut_"];
+export type Invite = components["schemas"]["InvitationOut"];
+export type JoinToken = components["schemas"]["JoinOut"];
 
 const TIME_LIMIT_MS = 20_000;
 
@@ -22,7 +22,7 @@ export function createApi(session: Session) {
       answer(http.GET("/api/v1/rooms", { params: { query: { limit: 20, ...(cursor ? { cursor } : {}) } }, ...limited() })),
     room: (room_id: string): Promise<Room> =>
       answer(http.GET("/api/v1/rooms/{room_id}", { params: { path: { room_id } }, ...limited() })),
-    createRoom: (body: components["schemas"]["RoomCreate"]): Promise<Room> =>
+    createRoom: (body: components["schemas"]["RoomIn"]): Promise<Room> =>
       answer(http.POST("/api/v1/rooms", { body, ...limited() })),
     deleteRoom: (room_id: string): Promise<unknown> =>
       answer(http.DELETE("/api/v1/rooms/{room_id}", { params: { path: { room_id } }, ...limited() })),
@@ -36,7 +36,7 @@ export function createApi(session: Session) {
       answer(
         http.POST("/api/v1/invites/{code}/token", { params: { path: { code } }, body: { display_name }, ...limited() }),
       ),
-    updateMe: (name: string): Promise<components["schemas"]["User"]> =>
+    updateMe: (name: string): Promise<components["schemas"]["UserOut"]> =>
       answer(http.PATCH("/api/v1/users/me", { body: { name }, ...limited() })),
   };
 }

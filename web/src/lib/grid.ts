@@ -9,22 +9,24 @@ export interface Grid {
 
 const WIDEST = 16 / 9;
 const TALLEST = 4 / 5;
+const TALLEST_ON_WIDE = 4 / 3;
 
 export function gridFor(count: number, width: number, height: number, gap: number): Grid {
+  const tallest = width > height ? TALLEST_ON_WIDE : TALLEST;
   let best: Grid = { columns: 1, rows: 1, width: 0, height: 0 };
   for (let columns = 1; columns <= Math.max(1, count); columns++) {
     const rows = Math.ceil(Math.max(1, count) / columns);
-    const cell = fit((width - gap * (columns - 1)) / columns, (height - gap * (rows - 1)) / rows);
+    const cell = fit((width - gap * (columns - 1)) / columns, (height - gap * (rows - 1)) / rows, tallest);
     if (cell.width * cell.height > best.width * best.height) best = { columns, rows, ...cell };
   }
   return best;
 }
 
-function fit(width: number, height: number): { width: number; height: number } {
+function fit(width: number, height: number, tallest: number): { width: number; height: number } {
   if (width <= 0 || height <= 0) return { width: 0, height: 0 };
   const ratio = width / height;
   if (ratio > WIDEST) return { width: Math.floor(height * WIDEST), height: Math.floor(height) };
-  if (ratio < TALLEST) return { width: Math.floor(width), height: Math.floor(width / TALLEST) };
+  if (ratio < tallest) return { width: Math.floor(width), height: Math.floor(width / tallest) };
   return { width: Math.floor(width), height: Math.floor(height) };
 }
 

@@ -12,7 +12,7 @@ export function roomAddress(origin: string, roomId: string): string {
 export const POLICIES: readonly { value: JoinPolicy; title: string; text: string }[] = [
   { value: "invite", title: "By invite", text: "Anyone with the invite address, no account needed" },
   { value: "members", title: "Members only", text: "Only people of your organization" },
-  { value: "open", title: "Open", text: "Anyone who knows the room’s address" },
+  { value: "open", title: "Open", text: "Every account on this server, and guests by the invite address" },
 ];
 
 export function policyTitle(policy: JoinPolicy): string {

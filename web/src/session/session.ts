@@ -5,8 +5,8 @@
 import { Problem, problemFrom, unreachable } from "../api/problem";
 import type { components } from "../api/schema.gen";
 
-export type User = components["schemas"]["User"];
-type Grant = Pick<components["schemas"]["Session"], "access_token" | "expires_in" | "user">;
+export type User = components["schemas"]["UserOut"];
+type Grant = Pick<components["schemas"]["SessionOut"], "access_token" | "expires_in" | "user">;
 
 export type SessionState =
   | { kind: "starting" }
@@ -19,6 +19,7 @@ const WEB_CLIENT = { "X-AuraLink-Client": "web" };
 const RENEW_BEFORE_EXPIRY_MS = 60_000;
 const SHORTEST_RENEWAL_MS = 5_000;
 const RETRY_MS = 10_000;
+const SUPERSEDED_WAIT_MS = 1_000;
 const REFRESH_LOCK = "auralink-refresh";
 
 export interface SessionHost {
@@ -98,7 +99,7 @@ export class Session {
     return this.refreshing;
   }
 
-  private async exchange(): Promise<boolean> {
+  private async exchange(again = true): Promise<boolean> {
     try {
       this.accept(await this.post<Grant>("/api/v1/auth/refresh", {}));
       return true;
@@ -107,6 +108,11 @@ export class Session {
         this.forget();
         if (this.current.kind === "signed-in") this.become({ kind: "signed-out", reason: "expired" });
         return false;
+      }
+      if (error instanceof Problem && error.code === "refresh_superseded" && again) {
+        // Another tab was faster; its answer has just put a newer cookie into the jar we share.
+        await new Promise<void>((resolve) => this.host.later(resolve, SUPERSEDED_WAIT_MS));
+        return this.exchange(false);
       }
       throw error;
     }
@@ -164,7 +170,7 @@ export class Session {
 export function csrfToken(cookies: string): string | undefined {
   for (const pair of cookies.split(/;\s*/)) {
     const [name, value] = pair.split("=", 2);
-    if ((name === "auralink_csrf" || name === "__Host-auralink_csrf") && value) return decodeURIComponent(value);
+    if (name === "auralink_csrf" && value) return decodeURIComponent(value);
   }
   return undefined;
 }

@@ -7,7 +7,7 @@ import { Field } from "./controls";
 import { Dialog } from "./Dialog";
 import { toast } from "./toasts";
 
-type Shared = Pick<Room, "id" | "invite_code">;
+type Shared = Pick<Room, "id"> & Partial<Pick<Room, "invite_code">>;
 
 export function useShareInvite(room: Shared): { share: () => Promise<void>; dialog: ReactNode } {
   const [byHand, setByHand] = useState<string | null>(null);
