@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::ChannelConfig;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Simulcast, SimulcastLayer};
-use str0m::net::{Protocol, Receive};
+use str0m::net::{Protocol, Receive, TcpType};
 use str0m::rtp::RtpPacket;
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
@@ -24,6 +24,7 @@ const KEY_REQUEST_EVERY: Duration = Duration::from_millis(300);
 pub struct Client {
     pub rtc: Rtc,
     address: SocketAddr,
+    protocol: Protocol,
     pending: Option<SdpPendingOffer>,
     pub camera: Option<Camera>,
     pub microphone: Option<Microphone>,
@@ -38,7 +39,19 @@ pub struct Client {
 }
 
 impl Client {
+    /// Reached at this address by UDP.
     pub fn new(address: SocketAddr, now: Instant) -> Client {
+        let candidate = Candidate::host(address, Protocol::Udp).expect("a plain address");
+        Client::with_candidate(address, Protocol::Udp, candidate, now)
+    }
+
+    /// Connects from this address by ICE-TCP (RFC 6544); framing is the caller's.
+    pub fn over_tcp(address: SocketAddr, now: Instant) -> Client {
+        let candidate = Candidate::builder().tcp().host(address).tcptype(TcpType::Active).build();
+        Client::with_candidate(address, Protocol::Tcp, candidate.expect("a plain address"), now)
+    }
+
+    fn with_candidate(address: SocketAddr, protocol: Protocol, candidate: Candidate, now: Instant) -> Client {
         let mut config = Rtc::builder()
             .clear_codecs()
             .enable_opus(true)
@@ -47,10 +60,11 @@ impl Client {
             .set_crypto_provider(std::sync::Arc::new(str0m::crypto::from_feature_flags()));
         config = config.set_reordering_size_video(500);
         let mut rtc = config.build(now);
-        rtc.add_local_candidate(Candidate::host(address, Protocol::Udp).expect("a plain address"));
+        rtc.add_local_candidate(candidate);
         Client {
             rtc,
             address,
+            protocol,
             pending: None,
             camera: None,
             microphone: None,
@@ -144,7 +158,7 @@ impl Client {
     }
 
     pub fn receive(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
-        if let Ok(receive) = Receive::new(Protocol::Udp, from, self.address, bytes) {
+        if let Ok(receive) = Receive::new(self.protocol, from, self.address, bytes) {
             self.rtc.handle_input(Input::Receive(now, receive)).expect("what the server sends is acceptable");
         }
     }
