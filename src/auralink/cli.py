@@ -3,12 +3,15 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 import uvloop
 from rich.console import Console
+from rich.markup import escape
 
+from auralink.app.migrate import Step
 from auralink.app.progress import Progress
 from auralink.app.roles import Role
 from auralink.kit.settings import CoreSettings, SecretStore, SettingsError, default_state_directory, load_settings
@@ -21,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-console = Console(stderr=False)
+console = Console()
 
 
 def _core() -> CoreSettings:
@@ -67,6 +70,75 @@ def serve(roles: Annotated[list[Role], typer.Argument(help="The roles to run in 
     core = _checked_core()
     configure_logging(core.log_level, json=_json_logs(core))
     _run(lambda: run(Plan(tuple(dict.fromkeys(roles)), whole=False), core, Progress(console)))
+
+
+@app.command()
+def migrate(
+    what: Annotated[Step, typer.Argument(help="up, down or status")] = Step.STATUS,
+    to: Annotated[
+        str | None, typer.Option(help="The revision to end at; down needs one ('base': nothing left).")
+    ] = None,
+) -> None:
+    """Bring the database's schema to this version, or back."""
+    from auralink.app.migrate import migrate as work
+
+    core = _checked_core()
+    configure_logging("warning", json=False)
+    _run(lambda: work(core, what, to, console))
+
+
+@app.command()
+def doctor() -> None:
+    """Look at this machine and this installation, and say what to do. Exit code 1 when something must be done."""
+    from auralink.app.doctor import Verdict, examine
+
+    core = _checked_core()
+    configure_logging("error", json=False)
+    marks = {Verdict.GOOD: "[green]✓[/green]", Verdict.WARNING: "[yellow]![/yellow]", Verdict.BAD: "[red]x[/red]"}
+    verdicts = []
+
+    async def look() -> None:
+        async for finding in examine(core):
+            verdicts.append(finding.verdict)
+            console.print(
+                f" {marks[finding.verdict]} [bold]{finding.name:<24}[/bold] {escape(finding.fact)}", highlight=False
+            )
+            if finding.todo:
+                console.print(f"   {'':<24} [dim]->[/dim] {escape(finding.todo)}", highlight=False)
+
+    _run(look)
+    if Verdict.BAD in verdicts:
+        raise typer.Exit(1)
+
+
+@app.command()
+def token(
+    room: Annotated[str, typer.Option(help="The room's wire name; for rooms made over the API, their id.")],
+    identity: Annotated[str, typer.Option(help="Who the bearer is, unique in the room.")],
+    name: Annotated[str, typer.Option(help="What others see.")] = "",
+    can_publish: Annotated[bool, typer.Option(help="May send audio, video and screen.")] = True,
+    can_subscribe: Annotated[bool, typer.Option(help="May receive them.")] = True,
+    can_publish_data: Annotated[bool, typer.Option(help="May send data and chat.")] = True,
+    admin: Annotated[bool, typer.Option(help="May manage the room and its participants.")] = False,
+    hours: Annotated[float, typer.Option(min=0.01, max=24 * 365, help="How long it can be used to connect.")] = 6.0,
+) -> None:
+    """Make a LiveKit join token by hand, with this installation's key pair."""
+    from auralink.app.settings import AppSettings
+    from auralink.app.tokens import Wish, address, mint
+    from auralink.kit.livekit import LiveKitSettings
+
+    core = _checked_core()
+    try:
+        store = SecretStore(core.state_directory)
+        livekit = load_settings(LiveKitSettings, store=store, production=core.production)
+        settings = load_settings(AppSettings, store=store, production=core.production)
+    except SettingsError as error:
+        Progress(console).failed(str(error))
+        raise typer.Exit(1) from None
+    life = timedelta(hours=hours)
+    wish = Wish(room, identity, name, can_publish, can_subscribe, can_publish_data, admin, life)
+    typer.echo(f"url    {address(livekit, settings)}")
+    typer.echo(f"token  {mint(wish, livekit)}")
 
 
 def _checked_core() -> CoreSettings:

@@ -59,7 +59,7 @@ class Progress:
 
     def failed(self, reason: str) -> None:
         self._console.print()
-        self._console.print(f"[bold red]AuraLink did not start.[/bold red] {_plain(reason)}", highlight=False)
+        self._console.print(f"[bold red]AuraLink cannot run.[/bold red] {_plain(reason)}", highlight=False)
 
     def say(self, text: str) -> None:
         self._console.print(text, highlight=False)

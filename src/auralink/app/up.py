@@ -16,9 +16,10 @@ from auralink.app.roles import NEEDS_DATABASE, Role
 from auralink.app.serving import PortTaken
 from auralink.app.settings import AppSettings
 from auralink.kit.assembly import Assembly
-from auralink.kit.db import DatabaseUnavailable
+from auralink.kit.db import Database, DatabaseSettings, DatabaseUnavailable
 from auralink.kit.embedded_postgres import PostgresFailed
 from auralink.kit.migrations import Migrations
+from auralink.kit.outbox import write_events
 from auralink.kit.settings import CoreSettings, SecretStore, SettingsError, load_settings
 from auralink.kit.telemetry import TelemetrySettings, configure_tracing
 
@@ -55,6 +56,7 @@ async def run(plan: Plan, core: CoreSettings, progress: Progress) -> None:
         if NEEDS_DATABASE & frozenset(plan.roles):
             with progress.step("PostgreSQL" if core.database_url else "PostgreSQL (embedded)") as tell:
                 data = await stack.enter_async_context(open_data(core, settings, secrets, tell))
+                await _answers(data, secrets, core, tell)
                 tell(f"{data.application_url.host}:{data.application_url.port}")
             with progress.step("Database schema") as tell:
                 await _schema(plan, data, tell)
@@ -66,6 +68,23 @@ async def run(plan: Plan, core: CoreSettings, progress: Progress) -> None:
         await platform.run(lambda: _tell_ready(progress, platform, assembly, listeners, data, started))
         progress.say("\n  Drained. Stopping what was started ...")
     progress.say("  [green]✓[/green] Everything is stopped.")
+
+
+async def _answers(data: Data, secrets: SecretStore, core: CoreSettings, tell: Tell) -> None:
+    """Wait for the database, and see that row-level security will hold. Raises DatabaseUnavailable, SettingsError."""
+    limits = load_settings(DatabaseSettings, store=secrets, production=core.production)
+    database = Database(data.application_url, limits, write_events)
+    try:
+        await database.wait_until_ready(tell=tell)
+        trouble = await database.privileges_trouble()
+    finally:
+        await database.close()
+    if trouble and core.production:
+        raise SettingsError(
+            f"{trouble} Put the owner into AURALINK_DATABASE_OWNER_URL, a plain role into AURALINK_DATABASE_URL."
+        )
+    if trouble:
+        log.warning("database.privileges", trouble=trouble)
 
 
 async def _schema(plan: Plan, data: Data, tell: Tell) -> None:

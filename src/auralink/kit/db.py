@@ -210,6 +210,17 @@ class Database:
             async with self.engine.connect() as connection:
                 await connection.execute(text("select 1"))
 
+    async def privileges_trouble(self) -> str | None:
+        """Why row-level security would not hold for the role we connect as, in a sentence; None when it holds."""
+        async with self.engine.connect() as connection:
+            row = (await connection.execute(_PRIVILEGES)).one()
+        if row.rolsuper or row.rolbypassrls:
+            what = "is a superuser" if row.rolsuper else "bypasses row-level security"
+            return f"The database role {row.rolname} {what}, so tenants would see each other's rows."
+        if row.owns:
+            return f"The database role {row.rolname} owns tables of ours; migrations need an owner of their own."
+        return None
+
     @property
     def where(self) -> str:
         """Host, port and database, for people; never the password."""
@@ -228,6 +239,10 @@ async def _show_rows_to(session: AsyncSession, principal: Principal) -> None:
     await session.execute(_SET_PRINCIPAL, _principal_settings(principal))
 
 
+_PRIVILEGES = text(
+    "select r.rolname, r.rolsuper, r.rolbypassrls, exists (select from pg_class c where c.relowner = r.oid "
+    "and c.relkind = 'r' and c.relnamespace = 'public'::regnamespace) as owns from pg_roles r where rolname = current_user"
+)
 _SET_PRINCIPAL = text(
     "select set_config('app.org_ids', :org_ids, true), set_config('app.org_id', :org_id, true), "
     "set_config('app.user_id', :user_id, true), set_config('app.room_id', :room_id, true), "
