@@ -10,6 +10,7 @@ import typer
 import uvloop
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from auralink.app.migrate import Step
 from auralink.app.progress import Progress
@@ -97,14 +98,18 @@ def doctor() -> None:
     marks = {Verdict.GOOD: "[green]✓[/green]", Verdict.WARNING: "[yellow]![/yellow]", Verdict.BAD: "[red]x[/red]"}
     verdicts = []
 
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+
     async def look() -> None:
-        async for finding in examine(core):
-            verdicts.append(finding.verdict)
-            console.print(
-                f" {marks[finding.verdict]} [bold]{finding.name:<24}[/bold] {escape(finding.fact)}", highlight=False
-            )
-            if finding.todo:
-                console.print(f"   {'':<24} [dim]->[/dim] {escape(finding.todo)}", highlight=False)
+        with console.status("Looking ..."):
+            async for finding in examine(core):
+                verdicts.append(finding.verdict)
+                todo = f"\n[dim]->[/dim] {escape(finding.todo)}" if finding.todo else ""
+                table.add_row(marks[finding.verdict], finding.name, f"{escape(finding.fact)}{todo}")
+        console.print(table, highlight=False)
 
     _run(look)
     if Verdict.BAD in verdicts:

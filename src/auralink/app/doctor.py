@@ -3,7 +3,6 @@
 import platform
 import shutil
 import socket
-import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -64,7 +63,7 @@ async def examine(core: CoreSettings) -> AsyncIterator[Finding]:
         yield Finding("Settings", Verdict.BAD, str(error), "Correct the variable and run this again.")
         return
     yield Finding("Settings", Verdict.GOOD, f"{core.env.value}, state in {core.state_directory}")
-    yield _secrets(core, store)
+    yield _secrets(store)
     for finding in _ports(settings, ports):
         yield finding
     yield _udp_buffers()
@@ -74,8 +73,6 @@ async def examine(core: CoreSettings) -> AsyncIterator[Finding]:
 
 def _versions() -> Finding:
     fact = f"AuraLink {__version__}, Python {platform.python_version()}, {platform.system()} {platform.release()}"
-    if sys.version_info < (3, 11):
-        return Finding("Versions", Verdict.BAD, fact, "Python 3.11 or newer is needed.")
     try:
         fact += f", livekit-protocol {version('livekit-protocol')}"
     except PackageNotFoundError:
@@ -102,7 +99,7 @@ def _disk(state: Path) -> Finding:
     return Finding("Disk", Verdict.GOOD, fact)
 
 
-def _secrets(core: CoreSettings, store: SecretStore) -> Finding:
+def _secrets(store: SecretStore) -> Finding:
     if not store.path.exists():
         return Finding("Secrets", Verdict.GOOD, "none yet; made at the first start")
     mode = store.path.stat().st_mode & 0o777

@@ -241,7 +241,8 @@ async def _show_rows_to(session: AsyncSession, principal: Principal) -> None:
 
 _PRIVILEGES = text(
     "select r.rolname, r.rolsuper, r.rolbypassrls, exists (select from pg_class c where c.relowner = r.oid "
-    "and c.relkind = 'r' and c.relnamespace = 'public'::regnamespace) as owns from pg_roles r where rolname = current_user"
+    "and c.relkind = 'r' and c.relnamespace = 'public'::regnamespace) as owns "
+    "from pg_roles r where rolname = current_user"
 )
 _SET_PRINCIPAL = text(
     "select set_config('app.org_ids', :org_ids, true), set_config('app.org_id', :org_id, true), "
