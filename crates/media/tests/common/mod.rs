@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use auralink_media::api::*;
 use auralink_media::{Identity, Shard};
-use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Rid, Simulcast, SimulcastLayer};
 use str0m::net::{Protocol, Receive};
@@ -25,6 +25,8 @@ pub struct Client {
     pub id: PeerId,
     pub rtc: Rtc,
     pub address: SocketAddr,
+    /// Where the network believes it is: another address than its own behind a NAT.
+    pub seen_as: SocketAddr,
     pub received: Vec<RtpPacket>,
     pub data: Vec<(String, Vec<u8>)>,
     pub channels: HashMap<String, ChannelId>,
@@ -88,8 +90,12 @@ impl World {
 
     /// A client with data channels that has not offered yet.
     pub fn client(&mut self, id: u64) -> usize {
+        self.client_as(id, PeerRole::Single)
+    }
+
+    pub fn client_as(&mut self, id: u64, role: PeerRole) -> usize {
         let id = PeerId(id);
-        let (role, options) = (PeerRole::Single, PeerOptions::default());
+        let options = PeerOptions::default();
         self.command(Command::CreatePeer { peer: id, room: ROOM, role, options });
         let address: SocketAddr = format!("127.0.0.1:{}", 20_000 + id.0).parse().unwrap();
         let mut rtc = RtcConfig::new().set_rtp_mode(true).enable_bwe(None).build(self.now);
@@ -98,6 +104,7 @@ impl World {
             id,
             rtc,
             address,
+            seen_as: address,
             received: Vec::new(),
             data: Vec::new(),
             channels: HashMap::new(),
@@ -197,7 +204,7 @@ impl World {
             for client in &mut self.clients {
                 for datagram in client.outbox.drain(..) {
                     if !(self.loss)(client.id, true, &datagram) {
-                        inbox.push((client.address, datagram));
+                        inbox.push((client.seen_as, datagram));
                     }
                 }
             }
@@ -218,7 +225,7 @@ impl World {
         let idle = self.egress.transmits.is_empty();
         for transmit in &self.egress.transmits {
             let datagram = &self.egress.buffer[transmit.start..transmit.start + transmit.len];
-            let Some(client) = self.clients.iter_mut().find(|c| c.address == transmit.destination) else { continue };
+            let Some(client) = self.clients.iter_mut().find(|c| c.seen_as == transmit.destination) else { continue };
             if (self.loss)(client.id, false, datagram) {
                 continue;
             }
@@ -235,7 +242,16 @@ impl World {
     fn take_events(&mut self) {
         let from = self.events.len();
         self.shard.drain_events(&mut self.events);
+        let mut answers = Vec::new();
         for event in &self.events[from..] {
+            if let Event::Offer { peer, offer_id, sdp, mid_to_track } = event {
+                let client = self.clients.iter_mut().find(|client| client.id == *peer).unwrap();
+                let offer = SdpOffer::from_sdp_string(sdp).unwrap_or_else(|error| panic!("{error}:\n{sdp}"));
+                let answer = client.rtc.sdp_api().accept_offer(offer).unwrap();
+                client.mid_to_track = mid_to_track.clone();
+                client.answers.push(sdp.clone());
+                answers.push(Command::Answer { peer: *peer, offer_id: *offer_id, sdp: answer.to_sdp_string() });
+            }
             if let Event::Answer { peer, sdp, mid_to_track, sections, .. } = event {
                 let client = self.clients.iter_mut().find(|client| client.id == *peer).unwrap();
                 let answer = SdpAnswer::from_sdp_string(sdp).unwrap_or_else(|error| panic!("{error}:\n{sdp}"));
@@ -245,6 +261,9 @@ impl World {
                 client.sections = sections.clone();
                 client.answers.push(sdp.clone());
             }
+        }
+        for answer in answers {
+            self.command(answer);
         }
     }
 

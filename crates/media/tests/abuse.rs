@@ -1,0 +1,187 @@
+//! What must not hurt: noise on the port, random commands, slow readers, clients that move.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use auralink_media::api::*;
+use common::sender::*;
+use common::*;
+use proptest::prelude::*;
+
+/// A small generator (xorshift): the noise must be the same in every run.
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.next() as u8).collect()
+    }
+}
+
+#[test]
+fn a_hundred_thousand_random_datagrams_do_not_disturb_a_call() {
+    let (mut world, alice, bob, mut sender) = bob_hears_and_sees(&[]);
+    let mut noise = Noise(7);
+    let known = world.clients[alice].address;
+    world.run_with(1000, |world, ms| {
+        sender.step(world, alice, ms);
+        let mut junk: Vec<Vec<u8>> = (0..100)
+            .map(|_| {
+                let len = noise.next() as usize % 200;
+                let mut datagram = noise.bytes(len);
+                // A third looks like something: STUN, DTLS, RTP.
+                if let (Some(first), 0) = (datagram.first_mut(), len % 3) {
+                    *first = [0, 22, 0x80, 0x90][len % 4];
+                }
+                datagram
+            })
+            .collect();
+        let mut batch: Vec<Datagram<'_>> = junk
+            .iter_mut()
+            .enumerate()
+            .map(|(index, payload)| {
+                let source = if index % 2 == 0 { known } else { ([10, 0, 0, 1], 9999).into() };
+                Datagram { proto: Proto::Udp, source, payload }
+            })
+            .collect();
+        let now = world.now;
+        world.shard.receive(now, &mut batch, &mut world.egress);
+    });
+    let audio = world.got(bob, OPUS);
+    assert!(audio.len() >= 45 && world.got(bob, VP8).len() >= 65);
+    let counters = world.shard.counters();
+    assert_eq!((counters.peers, counters.peer_panics), (2, 0));
+    assert!(counters.datagrams_in > 100_000);
+}
+
+#[test]
+fn a_client_that_moves_to_another_address_goes_on_hearing() {
+    let (mut world, alice, bob, mut sender) = bob_hears_and_sees(&[]);
+    world.run_with(500, |world, ms| sender.step(world, alice, ms));
+    world.clients[bob].seen_as = "127.0.0.1:33333".parse().unwrap();
+    world.run_with(8000, |world, ms| sender.step(world, alice, ms));
+    world.clients[bob].received.clear();
+    world.run_with(500, |world, ms| sender.step(world, alice, ms));
+    assert!(world.got(bob, OPUS).len() >= 20);
+    assert!(!world.has(|e| matches!(e, Event::PeerClosed { .. })));
+}
+
+#[test]
+fn a_slow_reader_of_reliable_data_is_closed_and_nobody_else() {
+    let mut limited = config();
+    limited.limits.max_data_queue_bytes = 300_000;
+    let mut world = World::with(limited);
+    let (alice, bob) = (world.client(1), world.client(2));
+    for client in [alice, bob] {
+        world.offer(client, World::channels);
+    }
+    world.until("channels are open", |world| {
+        world.events.iter().filter(|e| matches!(e, Event::ChannelOpen { .. })).count() == 6
+    });
+    world.loss = Box::new(|peer, up, datagram| peer == PeerId(2) && up && (20..64).contains(&datagram[0]));
+    for _ in 0..40 {
+        let (peers, payload) = (vec![PeerId(1), PeerId(2)], vec![1; 15_000]);
+        world.command(Command::SendData { peers, channel: Channel::Reliable, payload });
+        world.run(20);
+    }
+    let closed = |e: &Event| matches!(e, Event::PeerClosed { peer: PeerId(2), reason: CloseReason::LimitExceeded, .. });
+    assert!(world.has(closed));
+    world.run(1000);
+    assert_eq!(world.clients[alice].data.len(), 40);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Publish(u64),
+    Unpublish(u64),
+    Mute(u64, bool),
+    Subscribe(usize, u64),
+    Unsubscribe(usize, u64),
+    Quality(usize, u64, u8),
+    Offer(usize),
+    BadOffer(usize),
+    Close(usize),
+    Data,
+    Run(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let track = 10..13u64;
+    prop_oneof![
+        track.clone().prop_map(Step::Publish),
+        track.clone().prop_map(Step::Unpublish),
+        (track.clone(), any::<bool>()).prop_map(|(track, muted)| Step::Mute(track, muted)),
+        (0..2usize, track.clone()).prop_map(|(client, track)| Step::Subscribe(client, track)),
+        (0..2usize, track.clone()).prop_map(|(client, track)| Step::Unsubscribe(client, track)),
+        (0..2usize, track, 0..3u8).prop_map(|(client, track, quality)| Step::Quality(client, track, quality)),
+        (0..2usize).prop_map(Step::Offer),
+        (0..2usize).prop_map(Step::BadOffer),
+        (0..8usize).prop_map(Step::Close),
+        Just(Step::Data),
+        (1..120u64).prop_map(Step::Run),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_orders_of_commands_neither_panic_nor_leave_anything_behind(steps in prop::collection::vec(step(), 1..60)) {
+        let (mut world, alice, _, mut sender) = two_in_a_call(&["q", "h", "f"]);
+        let mids = [sender.audio.unwrap(), sender.video.unwrap()];
+        for step in steps {
+            let peer = |client: usize| PeerId(client as u64 + 1);
+            match step {
+                Step::Publish(track) => {
+                    let kind = if track % 2 == 0 { Kind::Audio } else { Kind::Video };
+                    world.publish(alice, track, mids[track as usize % 2], kind, three_layers());
+                }
+                Step::Unpublish(track) => world.command(Command::Unpublish { track: TrackId(track) }),
+                Step::Mute(track, muted) => world.command(Command::SetMuted { track: TrackId(track), muted }),
+                Step::Subscribe(client, track) => world.subscribe(client, track),
+                Step::Unsubscribe(client, track) => world.unsubscribe(client, track),
+                Step::Quality(client, track, quality) => {
+                    let quality = [Quality::Low, Quality::Medium, Quality::High][usize::from(quality)];
+                    let settings = SubscriptionSettings { quality, enabled: track != 12, ..Default::default() };
+                    world.command(Command::SetSubscription { peer: peer(client), track: TrackId(track), settings });
+                }
+                Step::Offer(client) if world.shard.counters().peers == 2 => {
+                    world.offer_to_receive(client, 0, 1);
+                }
+                Step::Offer(_) => {}
+                Step::BadOffer(client) => {
+                    world.command(Command::Offer { peer: peer(client), offer_id: 999, sdp: "v=0\r\nm=audio".into() });
+                }
+                Step::Close(client) => world.command(Command::ClosePeer { peer: peer(client) }),
+                Step::Data => {
+                    let peers = vec![PeerId(1), PeerId(2)];
+                    world.command(Command::SendData { peers, channel: Channel::Lossy, payload: vec![0; 100] });
+                }
+                Step::Run(ms) => world.run_with(ms, |world, ms| sender.step(world, alice, ms)),
+            }
+        }
+        world.run_with(100, |world, ms| sender.step(world, alice, ms));
+        prop_assert_eq!(world.shard.counters().peer_panics, 0);
+        for client in &world.clients {
+            let mut last: std::collections::HashMap<u32, Vec<u64>> = Default::default();
+            for packet in &client.received {
+                last.entry(*packet.header.ssrc).or_default().push(*packet.seq_no);
+            }
+            for sequences in last.values() {
+                prop_assert!(sequences.windows(2).all(|pair| pair[0] < pair[1]), "monotonic, nothing twice");
+            }
+        }
+        world.command(Command::CloseRoom { room: ROOM });
+        world.run(40_000);
+        let counters = world.shard.counters();
+        prop_assert_eq!((counters.peers, counters.tracks, counters.subscriptions), (0, 0, 0));
+        prop_assert_eq!(world.shard.next_timeout(), None);
+    }
+}
