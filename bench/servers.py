@@ -19,7 +19,7 @@ from bench.generator import SERVER_CORE
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
-KEY = "bench"
+KEY = "benchkey"
 
 
 class ServerError(RuntimeError):

@@ -52,8 +52,8 @@ class Platform:
     async def start(self) -> None:
         """Start it and wait until it says that it is ready."""
         if not self.gateway_port:
-            ports = free_ports(4)
-            self.gateway_port, self.media_port, self.media_tcp_port, self.media_udp_port = ports
+            self.gateway_port, self.media_port, self.media_tcp_port, self.media_udp_port = free_ports(4)
+            self.gateway_port = int(self.environment.get("AURALINK_GATEWAY_PORT", self.gateway_port))
         self.process = self._spawn()
         await self._until_ready()
 

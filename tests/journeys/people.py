@@ -45,31 +45,40 @@ class Person:
         client.headers["Authorization"] = f"Bearer {account['access_token']}"
         return cls(client, account)
 
-    async def create_room(self, join_policy: str = "members") -> str:
-        answer = await self.client.post("/rooms", json={"name": "A room", "join_policy": join_policy})
+    async def create_room(self) -> "OpenRoom":
+        """A room that guests may enter with its invite."""
+        answer = await self.client.post("/rooms", json={"name": "A room", "join_policy": "invite"})
         assert answer.status_code == httpx.codes.CREATED, answer.text
-        room_id = answer.json()["id"]
-        assert isinstance(room_id, str)
-        return room_id
+        return OpenRoom(self, answer.json()["id"], answer.json()["invite_code"])
 
-    async def ticket(self, room_id: str, display_name: str | None = None) -> Ticket:
-        body = {"display_name": display_name} if display_name else {}
-        answer = await self.client.post(f"/rooms/{room_id}/token", json=body)
-        assert answer.status_code == httpx.codes.CREATED, answer.text
-        return Ticket(**{name: answer.json()[name] for name in ("token", "url", "identity", "room")})
+    async def ticket(self, room_id: str) -> Ticket:
+        """The account's own; a second one of the same account replaces the first in the call."""
+        return _ticket(await self.client.post(f"/rooms/{room_id}/token", json={}))
 
-    async def events(self) -> list[dict[str, Any]]:
-        """Every event this account may see, oldest first."""
+    async def guest_ticket(self, invite: str, display_name: str = "Guest") -> Ticket:
+        """Somebody new each time."""
+        return _ticket(await self.client.post(f"/invites/{invite}/token", json={"display_name": display_name}))
+
+    async def events(self, room_id: str) -> list[dict[str, Any]]:
+        """Everything that happened in the room so far, oldest first."""
         items: list[dict[str, Any]] = []
         cursor: str | None = None
         while True:
-            page = await self.client.get("/events", params={"limit": 100} | ({"after": cursor} if cursor else {}))
+            page = await self.client.get("/events", params={"limit": 100, "room_id": room_id, "after": cursor or "0"})
             assert page.status_code == httpx.codes.OK, page.text
-            items += page.json()["items"]
-            following = page.json()["next_cursor"]
-            if not page.json()["items"] or following in (None, cursor):
+            if not page.json()["items"]:
                 return items
-            cursor = following
+            items += page.json()["items"]
+            cursor = page.json()["next_cursor"]
+
+    async def event(self, room_id: str, kind: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait until so many events of this type are recorded; they come through the media server's webhooks."""
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            while True:
+                found = [event for event in await self.events(room_id) if event["type"] == kind]
+                if len(found) >= count:
+                    return found
+                await asyncio.sleep(0.1)
 
     async def __aenter__(self) -> Self:
         return self
@@ -78,6 +87,24 @@ class Person:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.client.aclose()
+
+
+@dataclass(frozen=True)
+class OpenRoom:
+    owner: Person
+    id: str
+    invite: str
+
+    async def host(self) -> Ticket:
+        return await self.owner.ticket(self.id)
+
+    async def guest(self) -> Ticket:
+        return await self.owner.guest_ticket(self.invite)
+
+
+def _ticket(answer: httpx.Response) -> Ticket:
+    assert answer.status_code == httpx.codes.CREATED, answer.text
+    return Ticket(**{name: answer.json()[name] for name in ("token", "url", "identity", "room")})
 
 
 class Call:
