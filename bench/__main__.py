@@ -18,7 +18,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 def main() -> int:
     arguments = _arguments()
     here = machine.describe()
-    chosen = [row for row in ROWS if arguments.row in row.name]
+    chosen = [row for row in ROWS if arguments.row in row.name and (arguments.long or not row.long_only)]
     _say("building the generator")
     binary = generator.build()
     bench = Bench(binary, _servers(arguments), Effort.long() if arguments.long else Effort.short(), _say)

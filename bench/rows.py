@@ -33,6 +33,8 @@ class Row:
     publish: Media
     meeting: bool = False
     """Publishers subscribe to each other; there are no other subscribers."""
+    packets_per_frame: int = PACKETS_PER_FRAME
+    long_only: bool = False
 
     @property
     def receivers(self) -> int:
@@ -54,11 +56,11 @@ class Row:
         ]
 
     def shapes(self) -> list[Shape]:
-        video_per_s = PACKETS_PER_FRAME * FRAMES_PER_S if self.publish != "audio" else 0
+        video_per_s = self.packets_per_frame * FRAMES_PER_S if self.publish != "audio" else 0
         audio_per_s = AUDIO_PACKETS_PER_S if self.publish != "video" else 0
         total = video_per_s + audio_per_s
         shapes = [
-            Shape(self.receivers, PACKETS_PER_FRAME, VIDEO_PAYLOAD + OVERHEAD, video_per_s / total),
+            Shape(self.receivers, self.packets_per_frame, VIDEO_PAYLOAD + OVERHEAD, video_per_s / total),
             Shape(self.receivers, 1, AUDIO_PAYLOAD + OVERHEAD, audio_per_s / total),
         ]
         return [shape for shape in shapes if shape.share > 0]
@@ -70,5 +72,7 @@ ROWS = [
     Row("video 1 to 50", 1, 50, "video"),
     Row("video 1 to 200", 1, 200, "video"),
     Row("audio 10 to 50", 10, 50, "audio"),
+    Row("video 1 to 200, three times the rate", 1, 200, "video", packets_per_frame=30, long_only=True),
+    Row("audio 20 to 100", 20, 100, "audio", long_only=True),
     Row("meeting 10 x 10, audio and video", 10, 0, "both", meeting=True),
 ]

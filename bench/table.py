@@ -12,6 +12,9 @@ PEER = "LiveKit"
 FULL = 0.9
 """A core above this share is taken as the limit of a run."""
 LOSSY = 0.001
+DISTURBED = 0.2
+"""Share of the server's core that went to other processes, above which a figure is doubtful: a server that is kept
+waiting finds more packets at once, which is cheaper for each of them."""
 
 
 def markdown(machine: Machine, results: Results, rows: list[Row], minutes: float) -> str:
@@ -84,6 +87,9 @@ def remarks(reports: list[Report]) -> str:
         said.append("the generator was the limit")
     share = median(reports, "server", "cpu_share")
     said.append(f"core {share:.0%} busy" + (", the server was the limit" if share > FULL else ""))
+    others = median(reports, "server", "core_busy_share") - share
+    if others > DISTURBED:
+        said.append(f"other work took {others:.0%} of that core")
     expected, received = median(reports, "packets", "expected"), median(reports, "packets", "received")
     if expected and (expected - received) / expected > LOSSY:
         said.append(f"{(expected - received) / expected:.1%} did not arrive")
