@@ -195,12 +195,13 @@ impl DownStream {
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(octets as u32);
         self.last_sent = now;
-        self.history.insert(Sent {
-            source: packet.index,
+        self.history.insert(&Sent {
+            source: packet.index as u32,
             layer: packet.layer,
             index: rewritten.index,
             timestamp: rewritten.timestamp,
             transport,
+            extended: dependency.is_some(),
             vp8: rewritten.vp8,
         });
     }
@@ -256,6 +257,7 @@ impl DownStream {
                 egress.buffer.extend_from_slice(&(sent.index as u16).to_be_bytes());
                 (len, self.binding.rtx_ssrc, index)
             }
+            None if sent.extended => return false,
             None => {
                 let sequence = sent.index as u16;
                 let buffer = &mut egress.buffer;

@@ -72,8 +72,9 @@ impl PacketStore {
         }
     }
 
-    pub fn get(&self, index: u64) -> Option<Stored<'_>> {
-        let slot = self.slots.get(index as usize % SLOTS)?.as_ref().filter(|slot| slot.index == index)?;
+    /// The packet with this index (its lower half: the ring is far shorter).
+    pub fn get(&self, index: u32) -> Option<Stored<'_>> {
+        let slot = self.slots.get(index as usize % SLOTS)?.as_ref().filter(|slot| slot.index as u32 == index)?;
         let size = self.ring.len() as u64;
         if slot.position + size < self.end {
             return None;
@@ -100,7 +101,7 @@ mod tests {
         let (mut store, start) = (PacketStore::new(), Instant::now());
         fill(&mut store, start, Duration::from_millis(4), 0..3000, 1100);
         for index in 2750..3000 {
-            let stored = store.get(index).map(|s| (s.payload.to_vec(), s.timestamp, s.marker));
+            let stored = store.get(index as u32).map(|s| (s.payload.to_vec(), s.timestamp, s.marker));
             assert_eq!(stored, Some((vec![index as u8; 1100], index as u32, index % 2 == 0)));
         }
         assert!(store.ring.len() < MAX_BYTES, "memory follows the rate");
@@ -113,10 +114,10 @@ mod tests {
         let (mut store, start) = (PacketStore::new(), Instant::now());
         // Slow enough never to grow after the first wrap: 512 slots are more than the ring has bytes for.
         fill(&mut store, start, Duration::from_secs(1), 0..200, 1000);
-        let kept: Vec<u64> = (0..200).filter(|index| store.get(*index).is_some()).collect();
+        let kept: Vec<u64> = (0..200).filter(|index| store.get(*index as u32).is_some()).collect();
         assert!(kept.first().is_some_and(|first| *first > 150), "{kept:?}");
         for index in kept {
-            assert_eq!(store.get(index).map(|s| s.payload.first().copied()), Some(Some(index as u8)));
+            assert_eq!(store.get(index as u32).map(|s| s.payload.first().copied()), Some(Some(index as u8)));
         }
     }
 }
