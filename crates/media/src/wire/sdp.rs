@@ -60,6 +60,10 @@ impl Description {
 
     /// The section that carries the transport of all bundled ones: the first of the BUNDLE group, which need not be
     /// the first m-line.
+    ///
+    /// A client that stops the section which was first so far opens a new transport, with its own ICE and DTLS, as soon
+    /// as it has made that offer, and closes the old one with our answer (seen with Chromium 156, ICE credentials
+    /// unchanged). No answer avoids that: its peer connection is over. LiveKit's clients never stop a section.
     pub fn transport_section(&self) -> Option<&Section> {
         self.bundle.first().and_then(|tag| self.section(tag)).or(self.sections.first())
     }

@@ -1,6 +1,5 @@
 //! The feedback packet, read.
 
-use super::REFERENCE_TICKS;
 use crate::wire::WireError;
 use crate::wire::bytes::{read_u8, read_u16, read_u24, read_u32};
 
@@ -60,14 +59,10 @@ impl<'a> Feedback<'a> {
         }
     }
 
-    /// Ticks of 250 us between this reference time and one whose unwrapped reference is `units`.
+    /// The reference time, unwrapped to be near the one before.
     pub(super) fn unwrap_reference(&self, previous: i64) -> i64 {
         let difference = (self.reference.wrapping_sub(previous as u32) << 8) as i32 >> 8;
         previous + i64::from(difference)
-    }
-
-    pub(super) fn reference_ticks(units: i64) -> i64 {
-        units * REFERENCE_TICKS
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{Feedback, TICK_MICROS};
+use super::{Feedback, REFERENCE_TICKS, TICK_MICROS};
 
 /// What became of a packet we sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Sender {
         // Starting high keeps arrival times positive whatever the first reference time is.
         let reference = feedback.unwrap_reference(self.reference.unwrap_or(1 << 24));
         self.reference = Some(self.reference.map_or(reference, |highest| highest.max(reference)));
-        let reference_ticks = Feedback::reference_ticks(reference);
+        let reference_ticks = reference * REFERENCE_TICKS;
         for (sequence, ticks) in feedback.statuses() {
             let distance = (newest as u16).wrapping_sub(sequence);
             let Some(sequence) = newest.checked_sub(u64::from(distance)) else { continue };
