@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import TypedDict
 
 from auralink.identity import AccountNotFound, People
+from auralink.kit.auth import Principal
 from auralink.kit.clock import Clock
-from auralink.kit.db import Tx
+from auralink.kit.db import Database, Tx
 from auralink.kit.ids import OrgId, RoomId, UserId
 from auralink.rooms.domain import ParticipantStatus, user_of
 from auralink.rooms.events import (
@@ -31,13 +32,19 @@ from auralink.rooms.reports import MediaReport, ReportedParticipant, ReportedTra
 
 
 class RoomHistory:
-    def __init__(self, store: HistoryStore, people: People, clock: Clock) -> None:
+    def __init__(self, database: Database, store: HistoryStore, people: People, clock: Clock) -> None:
+        self._database = database
         self._store = store
         self._people = people
         self._clock = clock
 
-    async def take_in(self, tx: Tx, report: MediaReport) -> None:
-        """Record a report; a repetition and one about a room that never was change nothing."""
+    async def take_in(self, report: MediaReport) -> None:
+        """Record a report, durably when this returns. A repetition and one about a room that never was change nothing.
+        Raises DatabaseUnavailable."""
+        async with self._database.transaction(Principal.system()) as tx:
+            await self._record(tx, report)
+
+    async def _record(self, tx: Tx, report: MediaReport) -> None:
         if not await self._store.is_new(tx, report.id, self._clock.now()):
             return
         found = await self._store.lock_room(tx, report.room_id)

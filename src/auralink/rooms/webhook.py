@@ -29,6 +29,7 @@ from auralink.rooms.reports import MediaReport, ReportedParticipant, ReportedTra
 
 _LONGEST_TEXT = 256
 _LONGEST_ID = 128
+_LATEST = 253_402_300_799  # the last second of the year 9999, which is what PostgreSQL and Python share
 _KINDS = {kind.value: kind for kind in ReportKind}
 
 
@@ -58,6 +59,8 @@ class WebhookReader:
 
 
 def _report(event: WebhookEvent) -> MediaReport | None:
+    if not event.event:
+        raise MalformedWebhook("The event has no name.")
     kind = _KINDS.get(event.event)
     if kind is None:
         return None
@@ -67,8 +70,8 @@ def _report(event: WebhookEvent) -> MediaReport | None:
         return None
     if not 1 <= len(event.id) <= _LONGEST_ID:
         raise MalformedWebhook("The event has no id.")
-    participant = _participant(event.participant) if event.HasField("participant") else None
-    track = _track(event.track) if event.HasField("track") else None
+    participant = _participant(event.participant) if event.participant.sid and event.participant.identity else None
+    track = _track(event.track) if event.track.sid else None
     needs_participant = kind not in (ReportKind.ROOM_STARTED, ReportKind.ROOM_FINISHED)
     needs_track = kind in (ReportKind.TRACK_PUBLISHED, ReportKind.TRACK_UNPUBLISHED)
     if (needs_participant and not participant) or (needs_track and not track):
@@ -116,6 +119,8 @@ def _name(enum: object, value: int) -> str:
 
 
 def _time(seconds: float) -> datetime | None:
+    if seconds > _LATEST:
+        raise MalformedWebhook("A time lies too far in the future.")
     return datetime.fromtimestamp(seconds, UTC) if seconds > 0 else None
 
 

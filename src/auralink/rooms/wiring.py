@@ -44,7 +44,7 @@ def install(
 
     rooms = RoomService(store, organizations, clock)
     joining = Joining(database, store, rooms, people, JoinTokens(key, secret, settings.join_token_life), clock)
-    history = RoomHistory(history_store, people, clock)
+    history = RoomHistory(database, history_store, people, clock)
     streams = EventStreams(database, assembly.notifier, clock)
 
     gateway = assembly.server("gateway")

@@ -3,7 +3,6 @@
 from fastapi import APIRouter, Request
 
 from auralink.kit.errors import PayloadTooLarge, Unavailable
-from auralink.kit.http import SystemTransaction
 from auralink.kit.http.responses import problems
 from auralink.rooms.errors import MalformedWebhook, WebhookRefused
 from auralink.rooms.history import RoomHistory
@@ -25,10 +24,10 @@ def webhook_router(reader: WebhookReader, history: RoomHistory) -> APIRouter:
             }
         },
     )
-    async def receive_livekit_webhook(request: Request, tx: SystemTransaction) -> None:
+    async def receive_livekit_webhook(request: Request) -> None:
         """A LiveKit webhook, signed with our key pair. Idempotent by event id; 503 asks the sender to repeat it."""
         report = reader.read(request.headers.get("Authorization"), await request.body())
         if report is not None:
-            await history.take_in(tx, report)
+            await history.take_in(report)
 
     return router
