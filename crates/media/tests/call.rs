@@ -297,3 +297,39 @@ fn the_qualities_somebody_wants_are_told_and_none_after_the_last_one_left() {
     world.run(7000);
     assert_eq!(told(&world), Some(vec![]));
 }
+
+#[test]
+fn the_publisher_is_told_what_arrives_and_what_subscribers_get_carries_reports() {
+    let (mut world, alice, bob, mut sender) = bob_hears_and_sees(&[]);
+    world.clients[alice].rtc.bwe().set_desired_bitrate(str0m::bwe::Bitrate::mbps(6));
+    world.run_with(4000, |world, ms| sender.step(world, alice, ms));
+    let estimates = &world.clients[alice].estimates;
+    assert!(estimates.last() > estimates.first(), "its own estimate rises with our feedback: {estimates:?}");
+    let reported = world.got(bob, VP8).last().unwrap().last_sender_info.is_some();
+    assert!(reported, "sender reports reach the subscriber");
+}
+
+#[test]
+fn one_wake_up_serves_subscriber_after_subscriber() {
+    let (mut world, alice, bob, mut sender) = bob_hears_and_sees(&[]);
+    let carol = world.client(3);
+    world.subscribe(carol, 11);
+    let receiving = world.offer(carol, |api| {
+        World::channels(api);
+        receive_only(api, 0, 1)
+    });
+    world.clients[carol].receiving = receiving;
+    world.run_with(2000, |world, ms| sender.step(world, alice, ms));
+    world.take_outbox(alice);
+    sender.audio = None;
+    sender.step(&mut world, alice, 0);
+    let mut frame: Vec<Vec<u8>> = world.take_outbox(alice).into_iter().filter(|d| d[0] >= 128).collect();
+    assert_eq!(frame.len(), 3);
+    let source = world.clients[alice].address;
+    let mut batch: Vec<_> = frame.iter_mut().map(|payload| Datagram { proto: Proto::Udp, source, payload }).collect();
+    let mut egress = Egress::default();
+    world.shard.receive(world.now, &mut batch, &mut egress);
+    let destinations: Vec<_> = egress.transmits.iter().map(|transmit| transmit.destination).collect();
+    let (bob, carol) = (world.clients[bob].address, world.clients[carol].address);
+    assert_eq!(destinations, [bob, bob, bob, carol, carol, carol]);
+}

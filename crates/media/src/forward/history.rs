@@ -119,11 +119,7 @@ impl History {
             timestamp: slot.timestamp,
             transport: slot.transport,
             extended: slot.flags & EXTENDED != 0,
-            vp8: Vp8Ids {
-                picture_id: slot.picture_id,
-                tl0_pic_idx: slot.tl0_pic_idx,
-                key_index: slot.key_index,
-            },
+            vp8: Vp8Ids { picture_id: slot.picture_id, tl0_pic_idx: slot.tl0_pic_idx, key_index: slot.key_index },
         })
     }
 

@@ -183,3 +183,106 @@ impl Rewriter {
         ids
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn source(layer: u8, index: u64) -> Source {
+        Source { layer, index, timestamp: index as u32 * 3000, vp8: None }
+    }
+
+    fn send(rewriter: &mut Rewriter, layer: u8, index: u64) -> Option<u64> {
+        rewriter.rewrite(&source(layer, index)).map(|rewritten| rewritten.index - FIRST_INDEX)
+    }
+
+    fn begin(rewriter: &mut Rewriter, layer: u8, index: u64) {
+        rewriter.begin(&source(layer, index), 0);
+    }
+
+    #[test]
+    fn a_gap_stays_a_gap_and_a_late_packet_fills_it() {
+        let mut rewriter = Rewriter::new(0);
+        begin(&mut rewriter, 0, 500);
+        let sent: Vec<_> = [500, 501, 504, 502].map(|index| send(&mut rewriter, 0, index)).into();
+        assert_eq!(sent, [Some(1), Some(2), Some(5), Some(3)]);
+    }
+
+    #[test]
+    fn packets_left_out_leave_no_gap_even_for_late_ones() {
+        let mut rewriter = Rewriter::new(0);
+        begin(&mut rewriter, 0, 10);
+        assert_eq!(send(&mut rewriter, 0, 10), Some(1));
+        rewriter.skip(12);
+        assert_eq!(send(&mut rewriter, 0, 13), Some(3));
+        assert_eq!(send(&mut rewriter, 0, 11), Some(2), "it was overtaken by the one left out");
+        rewriter.skip(14);
+        rewriter.skip(15);
+        assert_eq!(send(&mut rewriter, 0, 16), Some(4));
+    }
+
+    #[test]
+    fn another_layer_goes_on_where_the_last_one_ended() {
+        let mut rewriter = Rewriter::new(0);
+        begin(&mut rewriter, 0, 10);
+        assert_eq!(send(&mut rewriter, 0, 10), Some(1));
+        begin(&mut rewriter, 2, 70_000);
+        assert_eq!(send(&mut rewriter, 2, 70_000), Some(2));
+        assert_eq!(send(&mut rewriter, 2, 69_999), None, "from before the switch");
+    }
+
+    #[test]
+    fn time_moves_forward_at_every_switch() {
+        let mut rewriter = Rewriter::new(1000);
+        rewriter.begin(&source(0, 1), 1000);
+        let first = rewriter.rewrite(&source(0, 1)).unwrap().timestamp;
+        rewriter.begin(&source(1, 1), first.wrapping_sub(500));
+        let second = rewriter.rewrite(&source(1, 1)).unwrap().timestamp;
+        assert_eq!(second.wrapping_sub(first), 1);
+    }
+
+    proptest! {
+        /// Whatever is lost, late, left out or switched: no number is ever used for two packets.
+        #[test]
+        fn no_sequence_number_is_used_twice(
+            steps in prop::collection::vec((0..10u8, 0..4u64, any::<bool>()), 1..400),
+        ) {
+            let mut rewriter = Rewriter::new(0);
+            let (mut layer, mut next) = (0u8, 1000u64);
+            let mut seen = std::collections::HashSet::new();
+            let mut held: Option<u64> = None;
+            begin(&mut rewriter, layer, next);
+            for (action, lost, hold) in steps {
+                next += lost;
+                let index = next;
+                next += 1;
+                match action {
+                    0 => {
+                        layer = (layer + 1) % 3;
+                        held = None;
+                        begin(&mut rewriter, layer, index);
+                    }
+                    1 | 2 => {
+                        rewriter.skip(index);
+                        continue;
+                    }
+                    _ if hold && held.is_none() => {
+                        held = Some(index);
+                        continue;
+                    }
+                    _ => {}
+                }
+                for index in [Some(index), held.filter(|_| !hold)].into_iter().flatten() {
+                    if let Some(sent) = send(&mut rewriter, layer, index) {
+                        prop_assert!(seen.insert(sent), "{sent} twice");
+                    }
+                }
+                if !hold {
+                    held = None;
+                }
+            }
+        }
+    }
+}

@@ -249,3 +249,49 @@ impl Shard {
         self.effects.counters.bytes_out += egress.buffer.len().saturating_sub(bytes) as u64;
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::panic, clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::api::{Limits, PeerOptions, PeerRole};
+
+    fn shard(now: Instant) -> Shard {
+        let address: SocketAddr = ([127, 0, 0, 1], 7882).into();
+        let config = ShardConfig {
+            udp_local: address,
+            udp_candidates: vec![address],
+            tcp_candidates: vec![],
+            limits: Limits::default(),
+        };
+        let mut shard = Shard::new(config, Identity::generate().unwrap(), now, SystemTime::UNIX_EPOCH);
+        shard.command(now, Command::CreateRoom { room: RoomId(1) });
+        for peer in [PeerId(1), PeerId(2)] {
+            let (room, role, options) = (RoomId(1), PeerRole::Single, PeerOptions::default());
+            shard.command(now, Command::CreatePeer { peer, room, role, options });
+        }
+        shard
+    }
+
+    #[test]
+    fn a_panic_in_one_peer_closes_that_peer_and_nobody_else() {
+        let now = Instant::now();
+        let mut shard = shard(now);
+        let mut egress = Egress::default();
+        egress.buffer.extend_from_slice(b"of another peer");
+        let key = *shard.peer_of.get(&PeerId(1)).unwrap();
+        let outcome: Option<()> = shard.with_peer(now, key, &mut egress, |_, _, egress, _| {
+            egress.buffer.extend_from_slice(b"half a packet");
+            panic!("a defect");
+        });
+        assert_eq!(outcome, None);
+        assert_eq!(egress.buffer, b"of another peer");
+        let mut events = Vec::new();
+        shard.drain_events(&mut events);
+        let closed =
+            |event: &Event| matches!(event, Event::PeerClosed { peer: PeerId(1), reason: CloseReason::Internal, .. });
+        assert!(events.iter().any(closed), "{events:?}");
+        assert_eq!((shard.counters().peers, shard.counters().peer_panics), (1, 1));
+        assert!(shard.peer_of.contains_key(&PeerId(2)));
+    }
+}

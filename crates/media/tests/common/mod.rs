@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use auralink_media::api::*;
 use auralink_media::{Identity, Shard};
+use str0m::bwe::{Bitrate, BweKind};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Rid, Simulcast, SimulcastLayer};
@@ -32,6 +33,8 @@ pub struct Client {
     pub channels: HashMap<String, ChannelId>,
     pub labels: HashMap<ChannelId, String>,
     pub keyframe_requests: Vec<(Mid, Option<Rid>)>,
+    /// Estimates of its own upstream bandwidth, in bits per second.
+    pub estimates: Vec<u64>,
     pub connected: bool,
     pub closed: bool,
     pub receiving: Vec<Mid>,
@@ -98,7 +101,7 @@ impl World {
         let options = PeerOptions::default();
         self.command(Command::CreatePeer { peer: id, room: ROOM, role, options });
         let address: SocketAddr = format!("127.0.0.1:{}", 20_000 + id.0).parse().unwrap();
-        let mut rtc = RtcConfig::new().set_rtp_mode(true).enable_bwe(None).build(self.now);
+        let mut rtc = RtcConfig::new().set_rtp_mode(true).enable_bwe(Some(Bitrate::mbps(2))).build(self.now);
         rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
         self.clients.push(Client {
             id,
@@ -110,6 +113,7 @@ impl World {
             channels: HashMap::new(),
             labels: HashMap::new(),
             keyframe_requests: Vec::new(),
+            estimates: Vec::new(),
             connected: false,
             closed: false,
             receiving: Vec::new(),
@@ -386,6 +390,7 @@ impl Client {
                 assert!(matches!(request.kind, KeyframeRequestKind::Pli | KeyframeRequestKind::Fir));
                 self.keyframe_requests.push((request.mid, request.rid));
             }
+            str0m::Event::EgressBitrateEstimate(BweKind::Twcc(rate)) => self.estimates.push(rate.as_u64()),
             str0m::Event::Closed => self.closed = true,
             _ => {}
         }
