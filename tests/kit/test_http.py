@@ -107,7 +107,7 @@ def client_for(tmp_path: Path) -> Client:
         ("DELETE", "/api/v1/notes", 405, "method_not_allowed"),
         ("POST", "/api/v1/notes", 422, "invalid_input"),
         ("GET", "/api/v1/numbers?n=0", 422, "invalid_input"),
-        ("GET", f"/api/v1/rooms/{RoomId.new()}", 404, "room_lost"),
+        ("GET", "/api/v1/rooms/room_01m839czmke17bvfjsh11s9bjy", 404, "room_lost"),
         ("GET", "/api/v1/rooms/not-an-id", 404, "not_found"),
         ("GET", "/api/v1/bug", 500, "internal"),
     ],

@@ -6,7 +6,6 @@ Row-level security reads four settings, local to the transaction, through the SQ
 comes back from the pool shows nothing to anyone.
 """
 
-import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import structlog
 from pydantic import Field
 from sqlalchemy import URL, DateTime, MetaData, Uuid, make_url, text
@@ -27,7 +27,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from auralink.kit.auth import Principal, PrincipalKind
 from auralink.kit.clock import Clock, SystemClock
-from auralink.kit.errors import Unavailable
+from auralink.kit.errors import AuraError, Timeout, Unavailable
 from auralink.kit.events import Event
 from auralink.kit.ids import EventId, Id, OrgId, RoomId, UserId
 from auralink.kit.settings import Settings
@@ -53,6 +53,11 @@ class DatabaseSettings(Settings):
 class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
     title = "The database does not answer"
+
+
+class DatabaseTimeout(Timeout):
+    code = "database_timeout"
+    title = "The database took too long"
 
 
 class Base(DeclarativeBase):
@@ -167,10 +172,10 @@ class Database:
         """Commits when the block ends, rolls back when it raises. Raises DatabaseUnavailable when there is no
         connection to be had in time."""
         async with AsyncSession(self.engine, expire_on_commit=False) as session:
-            with _unavailable_when_gone():
+            with _translated(connecting=True):
                 await _show_rows_to(session, principal)
             tx = Tx(session, principal)
-            with _unavailable_when_gone():
+            with _translated():
                 yield tx
                 await session.flush()
                 if events := tx.take_events():
@@ -206,7 +211,7 @@ class Database:
 
     async def check(self) -> None:
         """One round trip. Raises DatabaseUnavailable saying why."""
-        with _unavailable_when_gone():
+        with _translated(connecting=True):
             async with self.engine.connect() as connection:
                 await connection.execute(text("select 1"))
 
@@ -264,32 +269,53 @@ def _principal_settings(principal: Principal) -> dict[str, str]:
     }
 
 
-class _unavailable_when_gone:  # noqa: N801 (reads as a statement where it is used)
-    """Turns the driver's and the pool's ways of saying "no connection" into DatabaseUnavailable."""
+class _translated:  # noqa: N801 (reads as a statement where it is used)
+    """Turns the driver's and the pool's ways of giving up into errors of ours. `connecting`: our own code runs alone,
+    so a failed socket is the database's; elsewhere it may be any other service's."""
+
+    def __init__(self, *, connecting: bool = False) -> None:
+        self._connecting = connecting
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        reason = _why_gone(error)
-        if reason:
-            raise DatabaseUnavailable(reason) from error
+        known = _known(error) if error else None
+        if known is None and self._connecting and isinstance(error, (OSError, asyncpg.PostgresError)):
+            known = DatabaseUnavailable(_first_line(error))
+        if known is not None:
+            raise known from error
 
 
-def _why_gone(error: BaseException | None) -> str | None:
+def _known(error: BaseException) -> AuraError | None:
     match error:
         case PoolTimeout():
-            return "every connection is busy"
+            return DatabaseUnavailable("Every connection is busy.")
         case InterfaceError() | OperationalError():
-            return _first_line(error.orig or error)
-        case DBAPIError() if error.connection_invalidated:
-            return _first_line(error.orig or error)
-        case OSError() | asyncio.TimeoutError():
-            return _first_line(error) or "no answer in time"
-        case _ if type(error).__module__.startswith("asyncpg"):
-            return _first_line(error) if error else None
+            return DatabaseUnavailable(_first_line(error.orig or error))
+        case DBAPIError():
+            return _by_state(error)
         case _:
             return None
+
+
+def _by_state(error: DBAPIError) -> AuraError | None:
+    """PostgreSQL's error codes (appendix A of its manual) that say: not now, or not in this time."""
+    state = str(getattr(error.orig, "sqlstate", "") or "")
+    match state:
+        case "57014":
+            return DatabaseTimeout("A query took too long.")
+        case "55P03":
+            return DatabaseTimeout("Others held what this needed for too long.")
+        case "25P03":
+            return DatabaseTimeout("The transaction was left idle for too long.")
+        case "40001" | "40P01":
+            return DatabaseUnavailable("Others changed the same at the same time.")
+        case "57P01" | "57P02" | "57P03" | "53300":
+            return DatabaseUnavailable(_first_line(error.orig or error))
+    if state.startswith("08") or error.connection_invalidated:
+        return DatabaseUnavailable(_first_line(error.orig or error))
+    return None
 
 
 def _first_line(error: BaseException) -> str:
