@@ -167,7 +167,7 @@ async def test_a_server_of_ones_own_is_where_clients_are_sent(make_gateway: Make
     gateway = await make_gateway(
         livekit_url="https://livekit.example.org",
         livekit_api_key="their-key",
-        livekit_api_secret="their-secret-0123456789012345678",,
+        livekit_api_secret="their-secret-0123456789012345678",
     )
     async with gateway.client() as client:
         body = {"email": "ann@example.org", "password": "a quiet place in the sun", "name": "Ann"}
