@@ -109,12 +109,15 @@ async def test_transaction_left_idle_is_ended_by_the_server(database_url: URL, m
     watcher = database_with(database_url, monkeypatch, idle_timeout="15")
     sessions = text("select count(*) from pg_stat_activity where pid = :pid")
 
+    async def session_lives(pid: int) -> bool:
+        async with watcher.transaction(SYSTEM) as other:
+            return bool(await other.session.scalar(sessions, {"pid": pid}))
+
     async def sit_idle() -> None:
         async with database.transaction(SYSTEM) as tx:
             pid = await tx.session.scalar(text("select pg_backend_pid()"))
-            async with watcher.transaction(SYSTEM) as other:
-                while await other.session.scalar(sessions, {"pid": pid}):
-                    pass
+            while await session_lives(pid):
+                pass
             await tx.session.execute(text("select 1"))
 
     try:
@@ -122,6 +125,7 @@ async def test_transaction_left_idle_is_ended_by_the_server(database_url: URL, m
             await sit_idle()
         await database.check()
     finally:
+        await watcher.close()
         await database.close()
 
 

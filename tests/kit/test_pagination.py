@@ -65,7 +65,7 @@ def test_cursor_brings_its_keys_back() -> None:
         "bm90IGpzb24",
         encode_cursor("x"),
         encode_cursor(1, 2),
-        encode_cursor("2026-01-01T00:00:00"),
+        encode_cursor("2026-01-01T00:00"),
         "A" * 600,
     ],
 )
