@@ -57,6 +57,8 @@ pub struct ThreadCounters {
     pub wakeups: u64,
     pub receive_calls: u64,
     pub receive_errors: u64,
+    /// Datagrams longer than any packet of ours, dropped unread.
+    pub receive_truncated: u64,
     /// Packets to ICE-TCP clients that read too slowly.
     pub tcp_dropped: u64,
     pub failures: u64,
@@ -70,6 +72,7 @@ pub struct Stats {
     pub wakeups: u64,
     pub receive_calls: u64,
     pub receive_errors: u64,
+    pub receive_truncated: u64,
     pub tcp_dropped: u64,
     pub shard_failures: u64,
     /// Gauge.
@@ -88,6 +91,7 @@ impl Stats {
         self.wakeups += thread.wakeups;
         self.receive_calls += thread.receive_calls;
         self.receive_errors += thread.receive_errors;
+        self.receive_truncated += thread.receive_truncated;
         self.tcp_dropped += thread.tcp_dropped;
         self.shard_failures += thread.failures;
     }
@@ -99,6 +103,7 @@ impl Stats {
             ("net_wakeups", self.wakeups),
             ("net_receive_calls", self.receive_calls),
             ("net_receive_errors", self.receive_errors),
+            ("net_receive_truncated", self.receive_truncated),
             ("net_send_calls", self.sent.calls),
             ("net_send_messages", self.sent.messages),
             ("net_send_gso_messages", self.sent.gso_messages),
@@ -124,6 +129,7 @@ impl ThreadCounters {
         self.wakeups += carried.wakeups;
         self.receive_calls += carried.receive_calls;
         self.receive_errors += carried.receive_errors;
+        self.receive_truncated += carried.receive_truncated;
         self.tcp_dropped += carried.tcp_dropped;
         self.failures += carried.failures;
     }

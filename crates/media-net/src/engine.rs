@@ -173,7 +173,7 @@ impl Engine {
                     open: Arc::clone(&self.tcp_open),
                     limits,
                 };
-                handles.push(thread("media-tcp".to_owned(), &alive, move || acceptor.run())?);
+                handles.push(thread("media-tcp".to_owned(), &alive, move || acceptor.serve())?);
             }
             Ok(())
         };
@@ -302,9 +302,10 @@ impl Engine {
         true
     }
 
-    /// Lets go of the threads without waiting: in a forked child they do not exist.
+    /// Lets go of everything without a lock or a wait: in a forked child the threads do not exist, and one of them
+    /// may have held any lock when the process was copied.
     pub fn abandon(self) {
-        std::mem::forget(self.lock_threads().take());
+        std::mem::forget(self);
     }
 
     fn lock_threads(&self) -> MutexGuard<'_, Option<Threads>> {

@@ -158,7 +158,7 @@ impl Queue {
         match slot {
             Slot::Event(event) => {
                 if let NetEvent::Core(event) = &event {
-                    self.bytes -= payload_bytes(event);
+                    self.bytes = self.bytes.saturating_sub(payload_bytes(event));
                 }
                 Some(event)
             }

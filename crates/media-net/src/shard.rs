@@ -264,6 +264,7 @@ impl<'a, C: Core> ShardLoop<'a, C> {
                 break;
             }
             let (mut batch, used) = self.receive.datagrams();
+            self.counters.receive_truncated += (taken - used) as u64;
             let batch = batch.get_mut(..used).unwrap_or_default();
             self.routes.learn(index, batch);
             self.core.receive(Instant::now(), batch, &mut self.egress);

@@ -4,6 +4,7 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -154,8 +155,18 @@ pub struct Acceptor {
 const WAKE_TOKEN: u64 = u64::MAX;
 
 impl Acceptor {
-    /// Runs until told to stop.
-    pub fn run(self) -> io::Result<()> {
+    /// Runs until told to stop; what goes wrong costs the connections that were waiting, not ICE-TCP.
+    pub fn serve(&self) {
+        while !self.stopping.load(Ordering::Acquire) {
+            // The state shared with others keeps its invariants per lock; the rest is dropped with the frame.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.run()));
+            if !self.stopping.load(Ordering::Acquire) {
+                std::thread::sleep(ACCEPT_PAUSE);
+            }
+        }
+    }
+
+    fn run(&self) -> io::Result<()> {
         let mut epoll = Epoll::new()?;
         epoll.add(self.wake.raw(), WAKE_TOKEN)?;
         for (token, listener) in (0u64..).zip(&self.listeners) {

@@ -224,6 +224,8 @@ impl SendCounters {
 pub struct Sender {
     plan: Plan,
     gso: bool,
+    /// The messages of one socket, when there are several.
+    chunk: Vec<Message>,
     names: Vec<(RawAddress, libc::socklen_t)>,
     controls: Vec<SegmentControl>,
     vectors: Vec<libc::iovec>,
@@ -237,6 +239,7 @@ impl Sender {
         Sender {
             plan: Plan::default(),
             gso,
+            chunk: Vec::new(),
             names: Vec::with_capacity(SEND_BATCH),
             controls: Vec::with_capacity(SEND_BATCH),
             vectors: Vec::with_capacity(SEND_BATCH),
@@ -259,7 +262,7 @@ impl Sender {
                 self.send_chunk(socket, messages, &plan.slices, &egress.buffer);
             }
         } else {
-            let mut chunk = Vec::with_capacity(SEND_BATCH);
+            let mut chunk = std::mem::take(&mut self.chunk);
             for (index, socket) in sockets.iter().enumerate() {
                 let mut own = plan.messages.iter().filter(|m| route(&m.destination) == index);
                 loop {
@@ -271,6 +274,7 @@ impl Sender {
                     self.send_chunk(socket, &chunk, &plan.slices, &egress.buffer);
                 }
             }
+            self.chunk = chunk;
         }
         self.plan = plan;
     }
