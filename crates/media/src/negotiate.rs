@@ -19,6 +19,9 @@ use crate::wire::codec::Codec;
 pub use review::{review, review_answer};
 pub use write::{answer, offer};
 
+/// The format of a data section (RFC 8841).
+const DATA_CHANNEL_FORMAT: &str = "webrtc-datachannel";
+
 /// Why a description cannot be used. Shown to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NegotiationError(pub String);

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
-use super::{NegotiationError, RemoteTransport, Review, Reviewed, table};
+use super::{DATA_CHANNEL_FORMAT, NegotiationError, RemoteTransport, Review, Reviewed, table};
 use crate::api::Kind;
 use crate::wire::sdp::{Description, Media, Section, Setup};
 
@@ -105,7 +105,9 @@ fn review_section(index: usize, section: &Section, bundled: bool) -> Reviewed {
         Media::Audio | Media::Video => {
             section.protocol.ends_with("RTP/SAVPF") && section.rtcp_mux && !codecs.is_empty()
         }
-        Media::Application => section.protocol.ends_with("DTLS/SCTP"),
+        Media::Application => {
+            section.protocol.ends_with("DTLS/SCTP") && section.formats.iter().eq([DATA_CHANNEL_FORMAT])
+        }
         Media::Other(_) => false,
     };
     // Port 0 alone is no rejection: a bundle-only section has it too. A stopped one has left the BUNDLE group.

@@ -204,6 +204,14 @@ fn bundle_only_sections_with_port_zero_are_accepted() {
 }
 
 #[test]
+fn data_sections_of_the_old_form_are_rejected() {
+    let offer = CHROMIUM_JOIN.replace("UDP/DTLS/SCTP webrtc-datachannel", "DTLS/SCTP 5000");
+    let (review, answer) = answered(&offer, &[]);
+    assert!(review.sections[6].rejected && !review.remote.has_data_section);
+    assert_eq!((answer.sections[6].port, answer.bundle.len()), (0, 6));
+}
+
+#[test]
 fn the_transport_is_that_of_the_bundle_tag() {
     let offer = CHROMIUM_JOIN.replacen("BUNDLE 0 1 2", "BUNDLE 2 0 1", 1);
     let mut offer = parse(&offer);

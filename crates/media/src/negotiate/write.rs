@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{LocalTransport, NegotiatedCodec, OfferedMedia, Plan, Review, Reviewed, SendStream, table};
+use super::{
+    DATA_CHANNEL_FORMAT, LocalTransport, NegotiatedCodec, OfferedMedia, Plan, Review, Reviewed, SendStream, table,
+};
 use crate::api::{Kind, Proto};
 use crate::wire::codec::Codec;
 use crate::wire::sdp::{
@@ -156,7 +158,7 @@ fn candidate(rank: usize, proto: Proto, address: SocketAddr) -> String {
 
 fn data_section(mid: &str, protocol: &str, local: &LocalTransport, setup: Setup) -> Section {
     Section {
-        formats: vec!["webrtc-datachannel".to_owned()],
+        formats: vec![DATA_CHANNEL_FORMAT.to_owned()],
         sctp_port: Some(SCTP_PORT),
         max_message_size: Some(MAX_MESSAGE),
         ..with_transport(Media::Application, mid, protocol, local, setup)

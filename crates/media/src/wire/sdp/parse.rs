@@ -204,8 +204,13 @@ fn fingerprint(value: &str) -> Outcome<Fingerprint> {
 /// `<payload type> <rest>`
 fn payload_type(value: &str) -> Outcome<(u8, &str)> {
     let (number, rest) = value.split_once(' ').ok_or("no payload type")?;
-    let number = number.parse().ok().filter(|number| *number < 128).ok_or("bad payload type")?;
-    Ok((number, rest))
+    Ok((canonical_payload_type(number).ok_or("bad payload type")?, rest))
+}
+
+/// A payload type written the one usual way: what we answer must be word for word what was offered.
+fn canonical_payload_type(text: &str) -> Option<u8> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|number| digits && *number < 128)
 }
 
 /// The entry of a payload type. Clients write rtpmap, fmtp and rtcp-fb in any order.
@@ -241,8 +246,8 @@ fn fmtp(section: &mut Section, value: &str) -> Outcome<()> {
 fn feedback(section: &mut Section, value: &str) -> Outcome<()> {
     if let Some(("*", rest)) = value.split_once(' ') {
         // Payload types come in the m-line, before any attribute.
-        let listed: Vec<u8> = section.formats.iter().filter_map(|format| format.parse().ok()).collect();
-        for number in listed.into_iter().filter(|number| *number < 128) {
+        let listed: Vec<u8> = section.formats.iter().filter_map(|format| canonical_payload_type(format)).collect();
+        for number in listed {
             keep(&mut codec(section, number).feedback, rest.to_owned());
         }
         return Ok(());
@@ -329,7 +334,7 @@ fn ssrc_group(value: &str) -> Outcome<SsrcGroup> {
 fn keep_listed_codecs(section: &mut Section) {
     let mut rank = [usize::MAX; 128];
     for (position, format) in section.formats.iter().enumerate().rev() {
-        let slot = format.parse().ok().and_then(|number: usize| rank.get_mut(number));
+        let slot = canonical_payload_type(format).and_then(|number| rank.get_mut(usize::from(number)));
         if let Some(slot) = slot {
             *slot = position;
         }
