@@ -333,3 +333,31 @@ fn one_wake_up_serves_subscriber_after_subscriber() {
     let (bob, carol) = (world.clients[bob].address, world.clients[carol].address);
     assert_eq!(destinations, [bob, bob, bob, carol, carol, carol]);
 }
+
+#[test]
+fn a_late_joiner_sees_a_picture_as_soon_as_it_is_connected() {
+    let (mut world, alice, _, mut sender) = bob_hears_and_sees(&["q", "h", "f"]);
+    world.run_with(2500, |world, ms| sender.step(world, alice, ms));
+    let carol = world.client(3);
+    world.subscribe(carol, 11);
+    // A line slow enough that a key frame asked for at once would come before the keys to open it.
+    let mut held = 0;
+    world.loss = Box::new(move |peer, _, datagram| {
+        held += u32::from(peer == PeerId(3) && (20..64).contains(&datagram[0]));
+        peer == PeerId(3) && (1..4).contains(&held) && (20..64).contains(&datagram[0])
+    });
+    world.offer(carol, |api| {
+        World::channels(api);
+        receive_only(api, 0, 1)
+    });
+    let connected = |world: &World| world.has(|e| *e == Event::Connected { peer: PeerId(3) });
+    let (mut waited, mut total) = (0, 0);
+    while world.got(carol, VP8).is_empty() {
+        world.run_with(1, |world, _| sender.step(world, alice, total));
+        waited += u64::from(connected(&world));
+        total += 1;
+        assert!(total < 10_000);
+    }
+    assert!(total > waited + 40, "the handshake took its time: {total}");
+    assert!(waited <= 90, "one frame to ask, one to answer: {waited} ms");
+}

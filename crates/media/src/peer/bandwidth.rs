@@ -71,11 +71,11 @@ impl Peer {
         let Some(down) = self.downs.get_mut(key) else { return };
         let Some(track) = tracks.get(down.track) else { return };
         down.allowed = allowed;
-        if down.retarget(track) {
-            if let Some(layer) = down.target {
-                effects.want_keyframe(down.track, layer);
-            }
+        let track_key = down.track;
+        if let Some(layer) = self.retarget(key, track) {
+            effects.want_keyframe(track_key, layer);
         }
+        let Some(down) = self.downs.get_mut(key) else { return };
         if down.paused != allowed.is_none() {
             down.paused = allowed.is_none();
             let paused = down.paused;

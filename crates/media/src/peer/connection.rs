@@ -108,6 +108,11 @@ impl Peer {
         if self.connected && self.line.is_some() && !self.told_connected {
             self.told_connected = true;
             effects.events.push(Event::Connected { peer: self.id });
+            // Now it can decode: its subscriptions choose their layers, and ask for key frames.
+            for (_, down) in self.downs.iter_mut() {
+                down.target = None;
+                effects.layers_changed(down.track);
+            }
         }
         Ok(())
     }

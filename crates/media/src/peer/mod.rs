@@ -196,6 +196,14 @@ impl Peer {
         (down, true)
     }
 
+    /// Chooses the layer of a down track anew. Gives the layer whose key frame it now needs: none before the peer can
+    /// decrypt one, as it would be lost and the next not be asked for that soon.
+    pub fn retarget(&mut self, down: Key, track: &Track) -> Option<u8> {
+        let down = self.downs.get_mut(down)?;
+        let needed = down.retarget(track);
+        down.target.filter(|_| needed && self.told_connected)
+    }
+
     /// Ends a subscription. Its section is free; nothing more is sent.
     pub fn unsubscribe(&mut self, track: TrackId) -> Option<(Key, DownTrack)> {
         let key = self.down_of.remove(&track)?;

@@ -270,10 +270,8 @@ impl Shard {
             return;
         };
         down.settings = settings;
-        if down.retarget(track) {
-            if let Some(layer) = down.target {
-                self.effects.want_keyframe(track_key, layer);
-            }
+        if let Some(layer) = peer.down_of.get(&track_id).copied().and_then(|down| peer.retarget(down, track)) {
+            self.effects.want_keyframe(track_key, layer);
         }
         peer.allocate(now, &self.tracks, &mut self.effects);
         self.effects.wanted_changed(track_key);

@@ -217,11 +217,8 @@ impl Shard {
         let Some(track) = self.tracks.get(key) else { return };
         for subscriber in &track.subscribers {
             let Some(peer) = self.peers.get_mut(subscriber.peer) else { continue };
-            let Some(down) = peer.downs.get_mut(subscriber.down) else { continue };
-            if down.retarget(track) {
-                if let Some(layer) = down.target {
-                    self.effects.want_keyframe(key, layer);
-                }
+            if let Some(layer) = peer.retarget(subscriber.down, track) {
+                self.effects.want_keyframe(key, layer);
             }
         }
     }
