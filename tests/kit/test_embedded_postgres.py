@@ -84,7 +84,7 @@ async def test_server_left_behind_is_stopped_and_its_data_used(place: Path) -> N
     await sql(left, "create table kept as select 7 as n")
     async with running(server_in(place, tell=said)) as server:
         assert await sql(server, "select n from kept") == 7
-        assert [p.pid for p in servers_on(server.directory / "data")][0] == server.pid
+        assert servers_on(server.directory / "data")[0].pid == server.pid
     assert any("earlier PostgreSQL still runs" in line for line in said)
 
 
@@ -123,12 +123,8 @@ async def test_it_runs_unprivileged_listens_on_loopback_only_and_wants_the_passw
         with pytest.raises(asyncpg.InvalidPasswordError):
             await connect(server, Role.SUPERUSER, password="a guess")
         assert await sql(server, "show password_encryption", Role.SUPERUSER) == "scram-sha-256"
-        assert (
-            await sql(
-                server, "select count(*) from pg_hba_file_rules where auth_method <> 'scram-sha-256'", Role.SUPERUSER
-            )
-            == 0
-        )
+        open_doors = "select count(*) from pg_hba_file_rules where auth_method <> 'scram-sha-256'"
+        assert await sql(server, open_doors, Role.SUPERUSER) == 0
         data = (server.directory / "data").stat()
         assert (data.st_mode & 0o077, data.st_uid) == (0, process.uids().effective)
 
@@ -162,7 +158,7 @@ async def test_server_that_ends_by_itself_is_started_again_on_the_same_port(plac
         port, before = server.port, server.pid
         kill_everything(server)
         async with asyncio.timeout(60):
-            while server.pid == before or not await answers(server):
+            while server.pid == before or not await answers(server):  # noqa: ASYNC110 (another process's doing)
                 await asyncio.sleep(0.05)
         assert server.port == port
         watch.cancel()
