@@ -72,7 +72,6 @@ pub struct ExtensionIds {
     pub abs_send_time: u8,
     pub audio_level: u8,
     pub dependency_descriptor: u8,
-    pub abs_capture_time: u8,
 }
 
 /// A codec both sides speak, in one section.
