@@ -17,6 +17,9 @@ from auralink import _native
 from auralink.media import native_build
 
 
+OFFERS = Path(__file__).parents[2] / "crates" / "media" / "tests" / "offers"
+
+
 def start(**overrides: object) -> _native.Engine:
     settings: dict[str, object] = {
         "bind_addresses": ["127.0.0.1"],
@@ -137,6 +140,32 @@ def test_what_names_nobody_is_answered_or_harmless(engine: _native.Engine) -> No
         ("peer_closed", 7, "internal", "no such peer"),
         ("subscription_failed", 8, 80, "no such peer"),
     ]
+
+
+def test_an_offer_is_answered_with_the_shapes_of_the_stub(engine: _native.Engine) -> None:
+    engine.create_room(1)
+    engine.create_peer(7, 1, "single")
+    engine.offer(7, 3, (OFFERS / "chromium-156-publish.sdp").read_text())
+    answers = [event for event in next_events(engine, 1) if event[0] == "answer"]
+    name, peer, offer_id, sdp, mid_to_track, sections = answers[0]
+    assert (name, peer, offer_id) == ("answer", 7, 3)
+    assert sdp.startswith("v=0\r\n")
+    assert f" 127.0.0.1 {engine.udp_ports[0]} typ host" in sdp
+    assert mid_to_track == {}
+    assert sections
+    for section in sections:
+        assert set(section) == {"mid", "kind", "cid", "codecs", "rids"}
+        assert section["kind"] in {"audio", "video"}
+        assert all("/" in codec for codec in section["codecs"])
+
+
+def test_an_offer_that_cannot_be_read_is_rejected_with_a_reason(engine: _native.Engine) -> None:
+    engine.create_room(1)
+    engine.create_peer(7, 1, "single")
+    engine.offer(7, 1, "v=0\r\nnonsense")
+    event = next_events(engine, 1)[0]
+    assert event[:3] == ("offer_rejected", 7, 1)
+    assert event[3]
 
 
 def test_the_eventfd_is_readable_exactly_while_events_wait(engine: _native.Engine) -> None:
