@@ -141,3 +141,43 @@ fn a_narrowed_link_gets_a_lower_layer_and_the_best_one_again_when_it_widens() {
     let to = world.now();
     assert!(world.client(bob).video[&section].shown_between(from, to) >= 140);
 }
+
+#[test]
+fn one_subscriber_s_bad_line_costs_the_others_nothing() {
+    let (mut world, _, bob, track, section) = call(91, &LayerSpec::SIMULCAST);
+    let carol = world.join(LinkConfig::line(), LinkConfig::line());
+    assert!(world.run_until(SETUP, |world| world.client(carol).connected));
+    world.subscribe(carol, track);
+    assert!(world.run_until(SETUP, |world| world.section(carol, track).is_some()));
+    let carols = world.section(carol, track).unwrap();
+    let best = |world: &mut World| world.client(carol).video.get(&carols).is_some_and(|v| v.layer() == Some(2));
+    assert!(world.run_until(SETUP, best));
+    world.down(bob).config = LinkConfig { rate_bps: Some(400_000), queue_bytes: 20_000, ..line(Loss::Random(0.1)) };
+    let from = world.now();
+    world.run_for(Duration::from_secs(15));
+    let to = world.now();
+    let good = &world.client(carol).video[&carols];
+    assert!(good.shown_between(from, to) >= 445, "{} of 450 frames", good.shown_between(from, to));
+    assert!(good.frames.iter().filter(|frame| frame.at >= from).all(|frame| frame.tag.layer == 2));
+    assert!(world.client(bob).video[&section].shown_between(from, to) > 200);
+}
+
+#[test]
+fn audio_numbers_are_never_repeated_or_swapped_under_loss_and_reordering() {
+    let mut world = World::new(101);
+    let alice = world.join(LinkConfig::line(), LinkConfig::line());
+    let bob = world.join(LinkConfig::line(), LinkConfig::line());
+    assert!(world.run_until(SETUP, |world| world.client(alice).connected && world.client(bob).connected));
+    let track = world.publish_microphone(alice);
+    world.subscribe(bob, track);
+    assert!(world.run_until(SETUP, |world| world.section(bob, track).is_some()));
+    let section = world.section(bob, track).unwrap();
+    world.up(alice).config = LinkConfig { reorder: 0.05, duplicate: 0.05, ..line(Loss::Random(0.1)) };
+    world.run_for(Duration::from_secs(20));
+    let heard = &world.client(bob).audio[&section];
+    assert_eq!(heard.duplicates, 0);
+    // Ninety percent arrive; sequence numbers tell the order, so each number is heard once, under its own sequence.
+    assert!(heard.numbers.len() > 850, "{} of 1000", heard.numbers.len());
+    let distinct: std::collections::BTreeSet<u32> = heard.numbers.iter().copied().collect();
+    assert_eq!(distinct.len(), heard.numbers.len());
+}
