@@ -6,6 +6,7 @@ from enum import StrEnum
 from auralink.app.settings import AppSettings
 from auralink.identity.wiring import install as install_identity
 from auralink.kit.assembly import Assembly
+from auralink.media.wiring import install as install_media
 from auralink.orgs.wiring import install as install_orgs
 from auralink.rooms.wiring import install as install_rooms
 
@@ -25,7 +26,7 @@ def install(roles: Iterable[Role], assembly: Assembly) -> None:
     if wanted & NEEDS_DATABASE:
         _install_control_plane(assembly)
     if Role.MEDIA in wanted:
-        _install_media(assembly)
+        _install_media(assembly, gateway_here=Role.GATEWAY in wanted)
 
 
 def _install_control_plane(assembly: Assembly) -> None:
@@ -38,5 +39,11 @@ def _install_control_plane(assembly: Assembly) -> None:
     install_rooms(assembly, organizations=organizations, people=people)
 
 
-def _install_media(assembly: Assembly) -> None:
-    assembly.server("media").open_to_any_origin = True
+def _install_media(assembly: Assembly, *, gateway_here: bool) -> None:
+    settings = assembly.settings(AppSettings)
+    install_media(assembly, own_webhook=lambda: _gateway_webhook(settings) if gateway_here else None)
+
+
+def _gateway_webhook(settings: AppSettings) -> str:
+    host = "127.0.0.1" if settings.gateway_host in ("0.0.0.0", "::", "") else settings.gateway_host  # noqa: S104
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.gateway_port}/api/v1/livekit/webhook"

@@ -1,0 +1,145 @@
+"""One participant of a room: what it is, what it publishes, what it takes. State only; `session.py` acts on it."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from livekit.protocol.models import ClientInfo, DisconnectReason, ParticipantInfo, TrackInfo, TrackType
+from livekit.protocol.rtc import AddTrackRequest, SignalResponse
+
+from auralink.media.engine import KindName, OfferedSection, QualityName
+from auralink.media.tokens import VideoGrant
+
+
+@dataclass
+class PublishedTrack:
+    """A track the server knows: announced by AddTrack, `mid` set once an offer names its m-line."""
+
+    id: int
+    """The engine's id."""
+    cid: str
+    info: TrackInfo
+    request: AddTrackRequest
+    publisher: "Participant"
+    mid: str = ""
+    announced: bool = False
+    wanted: frozenset[str] | None = None
+    """Qualities the publisher was last told to send."""
+
+    @property
+    def kind(self) -> KindName:
+        return "audio" if self.info.type == TrackType.AUDIO else "video"
+
+
+@dataclass
+class Subscription:
+    enabled: bool = True
+    quality: QualityName = "high"
+    width: int = 0
+    height: int = 0
+    fps: int = 0
+    priority: int = 0
+    bound: bool = False
+
+
+@dataclass
+class Connection:
+    """The signal connection of a participant, from the room's side."""
+
+    send: Callable[[SignalResponse], None]
+    close: Callable[[], None]
+
+
+@dataclass
+class Participant:
+    """Owner: the room it is in; changed only on the event loop."""
+
+    sid: str
+    identity: str
+    name: str
+    kind: "ParticipantInfo.Kind"
+    grant: VideoGrant
+    metadata: str
+    attributes: dict[str, str]
+    api_key: str
+    claims: Mapping[str, Any]
+    """The token's body, to sign a fresh one from."""
+    client: ClientInfo
+    peer: int
+    connection: Connection | None
+    """None while the client is between two signal connections."""
+    auto_subscribe: bool = True
+    adaptive_stream: bool = False
+    joined_at_ms: int = field(default_factory=lambda: int(time.time() * 1000))
+    state: "ParticipantInfo.State" = ParticipantInfo.State.JOINING
+    version: int = 0
+    tracks: dict[str, PublishedTrack] = field(default_factory=dict)
+    """By sid: announced by AddTrack, whether or not media came yet."""
+    sections: list[OfferedSection] = field(default_factory=list)
+    """The m-lines of the newest applied offer on which the client sends."""
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)
+    """By track sid, of tracks that exist."""
+    wishes: dict[str, bool] = field(default_factory=dict)
+    """Explicit (un)subscriptions by track sid, also for tracks that are not there yet."""
+    settings: dict[str, Subscription] = field(default_factory=dict)
+    """UpdateTrackSettings by track sid, kept for tracks that are not there yet."""
+    permitted: dict[str, frozenset[str] | None] | None = None
+    """Who may take our tracks, by identity or sid, and which (None: all); None: everybody everything."""
+    disconnect_reason: "DisconnectReason" = DisconnectReason.UNKNOWN_REASON
+    reliable_seen: int = 0
+    """Highest reliable sequence number received from it."""
+
+    @property
+    def active(self) -> bool:
+        return self.state == ParticipantInfo.State.ACTIVE
+
+    @property
+    def dependent(self) -> bool:
+        """Agents, recorders and the like do not count as somebody being there."""
+        return self.grant.recorder or self.kind in (ParticipantInfo.Kind.AGENT, ParticipantInfo.Kind.EGRESS)
+
+    def send(self, message: SignalResponse) -> None:
+        if self.connection:
+            self.connection.send(message)
+
+    def disconnect_signal(self) -> None:
+        if self.connection:
+            self.connection.close()
+
+    def permits(self, other: "Participant", sid: str) -> bool:
+        """May `other` take our track?"""
+        if self.permitted is None:
+            return True
+        for name in (other.identity, other.sid):
+            if name in self.permitted:
+                tracks = self.permitted[name]
+                return tracks is None or sid in tracks
+        return False
+
+    def announced_tracks(self) -> list[PublishedTrack]:
+        return [t for t in self.tracks.values() if t.announced]
+
+    def touch(self) -> None:
+        """Clients ignore an update whose version is not higher than the last."""
+        self.version += 1
+
+    def info(self) -> ParticipantInfo:
+        return ParticipantInfo(
+            sid=self.sid,
+            identity=self.identity,
+            name=self.name,
+            state=self.state,
+            kind=self.kind,
+            metadata=self.metadata,
+            attributes=self.attributes,
+            joined_at=self.joined_at_ms // 1000,
+            joined_at_ms=self.joined_at_ms,
+            version=self.version,
+            permission=self.grant.permission(),
+            is_publisher=bool(self.announced_tracks()),
+            disconnect_reason=self.disconnect_reason,
+            tracks=[t.info for t in self.announced_tracks()],
+            client_protocol=self.client.client_protocol,
+            capabilities=self.client.capabilities,
+        )

@@ -1,0 +1,440 @@
+"""A room: who is in it, what they publish, who takes what. All of it lives on the event loop; nothing here waits.
+
+Commands go to the engine, messages to participants' bounded queues, facts to the event log.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from livekit.protocol.models import (
+    DisconnectReason,
+    ParticipantInfo,
+    RoomEndReason,
+    TrackInfo,
+    TrackSource,
+    VideoQuality,
+)
+from livekit.protocol.models import Room as RoomInfo
+from livekit.protocol.rtc import (
+    AddTrackRequest,
+    LeaveRequest,
+    ParticipantUpdate,
+    RoomUpdate,
+    SignalResponse,
+    SubscribedCodec,
+    SubscribedQuality,
+    SubscribedQualityUpdate,
+    TrackPublishedResponse,
+    TrackSubscribed,
+    TrackUnpublishedResponse,
+)
+
+from auralink.media.engine import Engine, OfferedSection, QualityName, SourceName
+from auralink.media.participant import Participant, PublishedTrack, Subscription
+from auralink.media.sids import new_sid, track_sid
+
+QUALITIES: dict[QualityName, "VideoQuality"] = {
+    "low": VideoQuality.LOW,
+    "medium": VideoQuality.MEDIUM,
+    "high": VideoQuality.HIGH,
+}
+QUALITY_NAMES: dict[int, QualityName] = {quality: name for name, quality in QUALITIES.items()}
+SOURCES: dict[int, SourceName] = {
+    TrackSource.MICROPHONE: "microphone",
+    TrackSource.CAMERA: "camera",
+    TrackSource.SCREEN_SHARE: "screen_share",
+    TrackSource.SCREEN_SHARE_AUDIO: "screen_share_audio",
+}
+
+
+class EventLog(Protocol):
+    """Where facts go (the webhook journal)."""
+
+    def record(
+        self,
+        event: str,
+        room: RoomInfo,
+        participant: ParticipantInfo | None = None,
+        track: TrackInfo | None = None,
+        *,
+        end: "RoomEndReason | None" = None,
+    ) -> None: ...
+
+
+class Ids(Protocol):
+    def next(self) -> int:
+        """An engine id, never given before."""
+
+
+@dataclass
+class RoomLimits:
+    empty_timeout_s: int = 300
+    departure_timeout_s: int = 20
+    max_participants: int = 0
+    metadata: str = ""
+
+
+@dataclass
+class Room:
+    name: str
+    id: int
+    engine: Engine
+    events: EventLog
+    ids: Ids
+    limits: RoomLimits
+    sid: str = field(default_factory=lambda: new_sid("RM_"))
+    created_ms: int = field(default_factory=lambda: int(time.time() * 1000))
+    participants: dict[str, Participant] = field(default_factory=dict)
+    """By identity."""
+    by_peer: dict[int, Participant] = field(default_factory=dict)
+    tracks: dict[int, PublishedTrack] = field(default_factory=dict)
+    """By the engine's id."""
+    sif_trailer: bytes = b""
+    ever_joined: bool = False
+    closed: bool = False
+    on_change: Callable[["Room"], None] = lambda _room: None
+    """Told after somebody joined or left, so that the owner can time the room out."""
+
+    # --- who is here ---------------------------------------------------------------------------------------------
+
+    def info(self) -> RoomInfo:
+        present = self.participants.values()
+        return RoomInfo(
+            sid=self.sid,
+            name=self.name,
+            empty_timeout=self.limits.empty_timeout_s,
+            departure_timeout=self.limits.departure_timeout_s,
+            max_participants=self.limits.max_participants,
+            creation_time=self.created_ms // 1000,
+            creation_time_ms=self.created_ms,
+            metadata=self.limits.metadata,
+            num_participants=sum(1 for p in present if not p.dependent),
+            num_publishers=sum(1 for p in present if p.announced_tracks()),
+            active_recording=any(p.grant.recorder for p in present),
+        )
+
+    @property
+    def is_full(self) -> bool:
+        """Agents and recorders neither count nor are refused."""
+        limit = self.limits.max_participants
+        return bool(limit) and sum(1 for p in self.participants.values() if not p.dependent) >= limit
+
+    @property
+    def is_empty(self) -> bool:
+        return all(p.dependent for p in self.participants.values())
+
+    def others_visible_to(self, me: Participant) -> list[ParticipantInfo]:
+        return [p.info() for p in self.participants.values() if p is not me and not p.grant.hidden]
+
+    def add(self, me: Participant) -> None:
+        self.participants[me.identity] = me
+        self.by_peer[me.peer] = me
+        self.ever_joined = True
+        me.state = ParticipantInfo.State.JOINED
+        me.touch()
+        self.broadcast_participant(me, to_self=False)
+        for track in self._announced():
+            self._follow_wishes(me, track)
+        self.on_change(self)
+
+    def activate(self, me: Participant) -> None:
+        """The peer connection is up."""
+        if me.active:
+            return
+        me.state = ParticipantInfo.State.ACTIVE
+        me.touch()
+        self.broadcast_participant(me)
+        self.events.record("participant_joined", self.info(), me.info())
+        for track in list(me.tracks.values()):
+            if track.mid:
+                self._announce(track)
+        self._room_changed()
+
+    def remove(self, me: Participant, reason: "DisconnectReason", *, tell_others: bool = True) -> None:
+        """Idempotent. The caller has told the participant itself."""
+        if self.participants.get(me.identity) is not me:
+            return
+        was_active = me.active
+        for track in list(me.tracks.values()):
+            self._end(track, tell_publisher=False, update=False)
+        del self.participants[me.identity]
+        self.by_peer.pop(me.peer, None)
+        self.engine.close_peer(me.peer)
+        me.state = ParticipantInfo.State.DISCONNECTED
+        me.disconnect_reason = reason
+        me.touch()
+        if tell_others:
+            self.broadcast_participant(me, to_self=False)
+        name = "participant_left" if was_active else "participant_connection_aborted"
+        self.events.record(name, self.info(), me.info())
+        self._room_changed()
+        self.on_change(self)
+
+    def close(
+        self,
+        reason: "DisconnectReason",
+        end: "RoomEndReason" = RoomEndReason.ROOM_END_API_DELETE,
+    ) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        for participant in list(self.participants.values()):
+            participant.send(leave(reason))
+            self.remove(participant, reason, tell_others=False)
+            participant.disconnect_signal()
+        self.engine.close_room(self.id)
+        self.events.record("room_finished", self.info(), end=end)
+        self.on_change(self)
+
+    # --- publishing ----------------------------------------------------------------------------------------------
+
+    def add_track(self, me: Participant, request: AddTrackRequest) -> PublishedTrack:
+        info = TrackInfo(
+            sid=track_sid(request.type, request.source),
+            type=request.type,
+            name=request.name,
+            muted=request.muted,
+            width=request.width,
+            height=request.height,
+            simulcast=len(request.layers) > 1 or any(len(c.layers) > 1 for c in request.simulcast_codecs),
+            disable_dtx=request.disable_dtx,
+            source=request.source,
+            layers=request.layers,
+            stereo=request.stereo,
+            disable_red=request.disable_red,
+            encryption=request.encryption,
+            stream=request.stream,
+            audio_features=request.audio_features,
+            backup_codec_policy=request.backup_codec_policy,
+            packet_trailer_features=request.packet_trailer_features,
+        )
+        track = PublishedTrack(self.ids.next(), request.cid, info, request, me)
+        me.tracks[info.sid] = track
+        me.send(SignalResponse(track_published=TrackPublishedResponse(cid=request.cid, track=info)))
+        return track
+
+    def match_sections(self, me: Participant, sections: Iterable[OfferedSection]) -> None:
+        """Give m-lines their tracks: by the cid in the msid, else the first of that kind nobody claims."""
+        sections = list(sections)
+        bound = {t.mid for t in me.tracks.values() if t.mid}
+        free = [s for s in sections if s["mid"] not in bound]
+        named = {s["cid"] for s in sections}
+        for section in free:
+            waiting = [t for t in me.tracks.values() if not t.mid and t.kind == section["kind"]]
+            track = next((t for t in waiting if section["cid"] in _cids(t.request)), None) or next(
+                (t for t in waiting if not (_cids(t.request) & named)), None
+            )
+            if track:
+                self._bind(track, section)
+
+    def _bind(self, track: PublishedTrack, section: OfferedSection) -> None:
+        info, me = track.info, track.publisher
+        track.mid = info.mid = section["mid"]
+        if section["codecs"]:
+            info.mime_type = section["codecs"][0]
+        self.tracks[track.id] = track
+        self.engine.publish(
+            me.peer,
+            track.id,
+            mid=track.mid,
+            sid=info.sid,
+            stream_id=f"{me.sid}|{info.sid}",
+            kind=section["kind"],
+            source=SOURCES.get(info.source, "unknown"),
+            muted=info.muted,
+            layers=[(QUALITY_NAMES.get(v.quality, "high"), v.width, v.height, v.bitrate) for v in info.layers],
+        )
+        if me.active:
+            self._announce(track)
+
+    def _announce(self, track: PublishedTrack) -> None:
+        if track.announced:
+            return
+        track.announced = True
+        me = track.publisher
+        me.touch()
+        self.broadcast_participant(me)
+        self.events.record("track_published", self.info(), me.info(), track.info)
+        for other in self.participants.values():
+            if other is not me:
+                self._follow_wishes(other, track)
+        self._room_changed()
+
+    def track_started(self, track_id: int, mime: str) -> None:
+        track = self.tracks.get(track_id)
+        if track is None or track.info.mime_type == mime:
+            return
+        track.info.mime_type = mime
+        if track.announced:
+            track.publisher.touch()
+            self.broadcast_participant(track.publisher)
+
+    def track_ended(self, track_id: int) -> None:
+        if track := self.tracks.get(track_id):
+            self._end(track, tell_publisher=True)
+
+    def end_track(self, track: PublishedTrack) -> None:
+        """Its publisher may not send it any more."""
+        self._end(track, tell_publisher=True)
+
+    def _end(self, track: PublishedTrack, *, tell_publisher: bool, update: bool = True) -> None:
+        me = track.publisher
+        me.tracks.pop(track.info.sid, None)
+        if self.tracks.pop(track.id, None):
+            self.engine.unpublish(track.id)
+        for other in self.participants.values():
+            other.subscriptions.pop(track.info.sid, None)
+        if not track.announced:
+            return
+        track.announced = False
+        if tell_publisher:
+            me.send(SignalResponse(track_unpublished=TrackUnpublishedResponse(track_sid=track.info.sid)))
+        self.events.record("track_unpublished", self.info(), me.info(), track.info)
+        if update:
+            me.touch()
+            self.broadcast_participant(me)
+            self._room_changed()
+
+    def set_muted(self, track: PublishedTrack, muted: bool) -> None:
+        if track.info.muted == muted:
+            return
+        track.info.muted = muted
+        if track.mid:
+            self.engine.set_muted(track.id, muted)
+        if track.announced:
+            track.publisher.touch()
+            self.broadcast_participant(track.publisher)
+
+    def find_track(self, sid: str) -> PublishedTrack | None:
+        for participant in self.participants.values():
+            if track := participant.tracks.get(sid):
+                return track
+        return None
+
+    # --- subscribing ---------------------------------------------------------------------------------------------
+
+    def _announced(self) -> list[PublishedTrack]:
+        return [t for t in self.tracks.values() if t.announced]
+
+    def _allowed(self, me: Participant, track: PublishedTrack) -> bool:
+        return me.grant.can_subscribe and track.publisher is not me and track.publisher.permits(me, track.info.sid)
+
+    def _follow_wishes(self, me: Participant, track: PublishedTrack) -> None:
+        """(Un)subscribe so that it matches what `me` wants and may have."""
+        sid = track.info.sid
+        wanted = me.wishes.get(sid, me.auto_subscribe) and self._allowed(me, track) and track.announced
+        if wanted and sid not in me.subscriptions:
+            settings = me.settings.get(sid) or Subscription(quality="low" if me.adaptive_stream else "high")
+            me.subscriptions[sid] = settings
+            self.engine.subscribe(
+                me.peer,
+                track.id,
+                enabled=settings.enabled,
+                quality=settings.quality,
+                width=settings.width,
+                height=settings.height,
+                fps=settings.fps,
+                priority=settings.priority,
+            )
+        elif not wanted and sid in me.subscriptions:
+            del me.subscriptions[sid]
+            self.engine.unsubscribe(me.peer, track.id)
+
+    def wish(self, me: Participant, sids: Iterable[str], subscribe: bool) -> None:
+        """Explicit (un)subscription; kept for tracks that are not there yet."""
+        for sid in sids:
+            me.wishes[sid] = subscribe
+            if (track := self.find_track(sid)) and track.announced:
+                self._follow_wishes(me, track)
+
+    def configure(self, me: Participant, sid: str, settings: Subscription) -> None:
+        me.settings[sid] = settings
+        track = self.find_track(sid)
+        if track and sid in me.subscriptions:
+            settings.bound = me.subscriptions[sid].bound
+            me.subscriptions[sid] = settings
+            self.engine.set_subscription(
+                me.peer,
+                track.id,
+                enabled=settings.enabled,
+                quality=settings.quality,
+                width=settings.width,
+                height=settings.height,
+                fps=settings.fps,
+                priority=settings.priority,
+            )
+
+    def reconsider(self, tracks: Iterable[PublishedTrack]) -> None:
+        """Permissions changed."""
+        for track in list(tracks):
+            for other in self.participants.values():
+                if other is not track.publisher:
+                    self._follow_wishes(other, track)
+
+    def reconsider_subscriber(self, me: Participant) -> None:
+        for track in self._announced():
+            if track.publisher is not me:
+                self._follow_wishes(me, track)
+
+    def subscribed(self, peer: int, track_id: int) -> None:
+        me, track = self.by_peer.get(peer), self.tracks.get(track_id)
+        if me is None or track is None:
+            return
+        subscription = me.subscriptions.get(track.info.sid)
+        if subscription is None or subscription.bound:
+            return
+        first = not any(
+            s.bound for p in self.participants.values() if (s := p.subscriptions.get(track.info.sid)) is not None
+        )
+        subscription.bound = True
+        if first:
+            track.publisher.send(SignalResponse(track_subscribed=TrackSubscribed(track_sid=track.info.sid)))
+
+    def qualities_wanted(self, track_id: int, wanted: list[str]) -> None:
+        """Dynacast: tell the publisher which layers somebody takes."""
+        track = self.tracks.get(track_id)
+        if track is None or track.wanted == frozenset(wanted):
+            return
+        track.wanted = frozenset(wanted)
+        qualities = [SubscribedQuality(quality=q, enabled=name in track.wanted) for name, q in QUALITIES.items()]
+        codec = track.info.mime_type.partition("/")[2].lower()
+        update = SubscribedQualityUpdate(
+            track_sid=track.info.sid,
+            subscribed_qualities=qualities,
+            subscribed_codecs=[SubscribedCodec(codec=codec, qualities=qualities)],
+        )
+        track.publisher.send(SignalResponse(subscribed_quality_update=update))
+
+    # --- telling -------------------------------------------------------------------------------------------------
+
+    def broadcast_participant(self, me: Participant, *, to_self: bool = True) -> None:
+        message = SignalResponse(update=ParticipantUpdate(participants=[me.info()]))
+        for other in self.participants.values():
+            if other is me:
+                if to_self:
+                    other.send(message)
+            elif not me.grant.hidden:
+                other.send(message)
+
+    def broadcast(self, message: SignalResponse) -> None:
+        for participant in self.participants.values():
+            participant.send(message)
+
+    def set_metadata(self, metadata: str) -> None:
+        self.limits.metadata = metadata
+        self._room_changed()
+
+    def _room_changed(self) -> None:
+        self.broadcast(SignalResponse(room_update=RoomUpdate(room=self.info())))
+
+
+def leave(reason: "DisconnectReason", action: "LeaveRequest.Action" = LeaveRequest.Action.DISCONNECT) -> SignalResponse:
+    return SignalResponse(
+        leave=LeaveRequest(reason=reason, action=action, can_reconnect=action != LeaveRequest.Action.DISCONNECT)
+    )
+
+
+def _cids(request: AddTrackRequest) -> set[str]:
+    return {request.cid, *(c.cid for c in request.simulcast_codecs if c.cid)}

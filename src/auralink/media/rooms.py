@@ -1,0 +1,445 @@
+"""All rooms of this server: who comes in, what the engine reports, when a room ends. Lives on the event loop."""
+
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import TYPE_CHECKING
+
+import structlog
+from livekit.protocol.models import (
+    ClientInfo,
+    ConnectionQuality,
+    DisconnectReason,
+    ParticipantInfo,
+    ParticipantPermission,
+    RoomEndReason,
+    ServerInfo,
+    SpeakerInfo,
+    SubscriptionError,
+)
+from livekit.protocol.room import RoomConfiguration
+from livekit.protocol.rtc import (
+    ConnectionQualityInfo,
+    ConnectionQualityUpdate,
+    JoinRequest,
+    JoinResponse,
+    LeaveRequest,
+    MediaSectionsRequirement,
+    ParticipantUpdate,
+    ReconnectResponse,
+    RoomUpdate,
+    SessionDescription,
+    SignalResponse,
+    SpeakersChanged,
+    StreamState,
+    StreamStateInfo,
+    StreamStateUpdate,
+    SubscriptionResponse,
+)
+
+from auralink.kit.errors import AuraError, InvalidInput, NotFound, Unavailable
+from auralink.media import data
+from auralink.media.engine import Engine
+from auralink.media.limits import Limits
+from auralink.media.participant import Connection, Participant
+from auralink.media.room import EventLog, Room, RoomLimits, leave
+from auralink.media.session import Session
+from auralink.media.sids import new_sid
+from auralink.media.tokens import Claims, KeyRing
+
+if TYPE_CHECKING:
+    from auralink._native import Event
+
+log = structlog.get_logger(__name__)
+
+SERVER_VERSION = "1.13.5"
+"""The LiveKit release whose behaviour we follow; clients choose what they use by it."""
+PROTOCOL = 17
+PING_INTERVAL_S = 5
+PING_TIMEOUT_S = 15
+TOKEN_REFRESH_S = 300.0
+_REFRESHED_LIFE = timedelta(minutes=10)
+_SWEEP_S = 1.0
+_GOOD_SCORE, _EXCELLENT_SCORE = 2.5, 4.0
+_LEVEL_STEPS = 8
+"""Speakers' levels are told in eighths: finer differences would only make messages."""
+
+
+class RoomMissing(NotFound):
+    code = "room_missing"
+    title = "requested room does not exist"
+
+
+class RoomFull(AuraError):
+    code = "room_full"
+    status = 429
+    title = "The room has as many participants as it may have"
+
+
+@dataclass(frozen=True)
+class RoomDefaults:
+    empty_timeout_s: int
+    departure_timeout_s: int
+    auto_create: bool
+
+
+class _Ids:
+    """Ids for the engine, never given twice."""
+
+    def __init__(self) -> None:
+        self._count = count(1)
+
+    def next(self) -> int:
+        return next(self._count)
+
+
+class Rooms:
+    def __init__(self, engine: Engine, keys: KeyRing, events: EventLog, defaults: RoomDefaults, limits: Limits) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._events = events
+        self._defaults = defaults
+        self.limits = limits
+        self._ids = _Ids()
+        self._rooms: dict[str, Room] = {}
+        self._by_id: dict[int, Room] = {}
+        self._by_peer: dict[int, Room] = {}
+        self._empty_since: dict[str, float] = {}
+        self._node = new_sid("ND_")
+
+    # --- rooms ---------------------------------------------------------------------------------------------------
+
+    def all(self) -> list[Room]:
+        return list(self._rooms.values())
+
+    def find(self, name: str) -> Room | None:
+        return self._rooms.get(name)
+
+    def open(self, name: str, config: RoomConfiguration | None = None) -> Room:
+        """The room of that name, made when there is none. Raises InvalidInput, Unavailable."""
+        if room := self._rooms.get(name):
+            return room
+        if not name or len(name.encode()) > self.limits.name_bytes:
+            raise InvalidInput("The room's name is empty or too long.")
+        if len(self._rooms) >= self.limits.rooms:
+            raise Unavailable("This server has as many rooms as it may have.")
+        wanted = config or RoomConfiguration()
+        limits = RoomLimits(
+            empty_timeout_s=wanted.empty_timeout or self._defaults.empty_timeout_s,
+            departure_timeout_s=wanted.departure_timeout or self._defaults.departure_timeout_s,
+            max_participants=wanted.max_participants,
+            metadata=wanted.metadata[: self.limits.metadata_bytes],
+        )
+        room = Room(
+            name=name,
+            id=self._ids.next(),
+            engine=self._engine,
+            events=self._events,
+            ids=self._ids,
+            limits=limits,
+            sif_trailer=secrets.token_bytes(8),
+            on_change=self._changed,
+        )
+        self._engine.create_room(room.id)
+        self._rooms[name] = self._by_id[room.id] = room
+        self._empty_since[name] = time.monotonic()
+        self._events.record("room_started", room.info())
+        return room
+
+    def _changed(self, room: Room) -> None:
+        if room.closed:
+            self._rooms.pop(room.name, None)
+            self._by_id.pop(room.id, None)
+            self._empty_since.pop(room.name, None)
+        elif room.is_empty:
+            self._empty_since.setdefault(room.name, time.monotonic())
+        else:
+            self._empty_since.pop(room.name, None)
+
+    def close_idle(self, now: float) -> None:
+        """Ends rooms that have been empty for their time."""
+        for name, since in list(self._empty_since.items()):
+            room = self._rooms[name]
+            limit = room.limits.departure_timeout_s if room.ever_joined else room.limits.empty_timeout_s
+            if now - since >= limit:
+                room.close(DisconnectReason.ROOM_CLOSED, RoomEndReason.ROOM_END_IDLE_TIMEOUT)
+
+    async def watch(self) -> None:
+        """Runs as long as the server does."""
+        refresh_at = time.monotonic() + TOKEN_REFRESH_S
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            self.close_idle(time.monotonic())
+            if time.monotonic() >= refresh_at:
+                refresh_at += TOKEN_REFRESH_S
+                for room in self.all():
+                    for participant in room.participants.values():
+                        self.send_token(participant)
+
+    def shut_down(self) -> None:
+        for room in self.all():
+            room.close(DisconnectReason.SERVER_SHUTDOWN, RoomEndReason.ROOM_END_SERVER_SHUTDOWN)
+
+    # --- coming in -----------------------------------------------------------------------------------------------
+
+    def check(self, claims: Claims) -> None:
+        """What must hold before a connection is accepted. Raises what the client is told."""
+        if not claims.identity or len(claims.identity.encode()) > self.limits.name_bytes:
+            raise InvalidInput("The identity is empty or too long.")
+        room = self._rooms.get(claims.video.room)
+        if room is None:
+            if not self._defaults.auto_create and not claims.video.room_create:
+                raise RoomMissing
+            if not claims.video.room or len(claims.video.room.encode()) > self.limits.name_bytes:
+                raise InvalidInput("The room's name is empty or too long.")
+        elif room.is_full and claims.identity not in room.participants:
+            raise RoomFull
+
+    def join(self, claims: Claims, request: JoinRequest, connection: Connection) -> Session:
+        """A new participant; the one of the same identity, if any, has to go."""
+        self.check(claims)
+        room = self.open(claims.video.room, claims.room_config)
+        if present := room.participants.get(claims.identity):
+            present.send(leave(DisconnectReason.DUPLICATE_IDENTITY))
+            room.remove(present, DisconnectReason.DUPLICATE_IDENTITY, tell_others=False)
+            present.disconnect_signal()
+        me = self._participant(claims, request, connection)
+        self._engine.create_peer(me.peer, room.id, "single", allow_pause=_may_pause(request))
+        self._by_peer[me.peer] = room
+        me.send(SignalResponse(join=self._join_response(room, me)))
+        self.send_token(me)
+        room.add(me)
+        session = Session(room, me, self.limits)
+        for track in request.add_track_requests:
+            session.add_track(track)
+        if request.HasField("publisher_offer"):
+            session.offer(request.publisher_offer)
+        return session
+
+    def _participant(self, claims: Claims, request: JoinRequest, connection: Connection) -> Participant:
+        own = claims.video.can_update_own_metadata
+        problem = self.limits.metadata_problem(claims.name, request.metadata, request.participant_attributes)
+        if problem:
+            raise InvalidInput(problem)
+        return Participant(
+            sid=new_sid("PA_"),
+            identity=claims.identity,
+            name=claims.name,
+            kind=claims.kind,
+            grant=claims.video,
+            metadata=(request.metadata if own and request.metadata else claims.metadata),
+            attributes={**claims.attributes, **(request.participant_attributes if own else {})},
+            api_key=claims.api_key,
+            claims=claims.raw,
+            client=ClientInfo.FromString(request.client_info.SerializeToString()),
+            peer=self._ids.next(),
+            connection=connection,
+            auto_subscribe=request.connection_settings.auto_subscribe,
+            adaptive_stream=request.connection_settings.adaptive_stream,
+        )
+
+    def _join_response(self, room: Room, me: Participant) -> JoinResponse:
+        me.state = ParticipantInfo.State.JOINED
+        return JoinResponse(
+            room=room.info(),
+            participant=me.info(),
+            other_participants=room.others_visible_to(me),
+            server_version=SERVER_VERSION,
+            server_info=self._server_info(),
+            subscriber_primary=False,
+            ping_interval=PING_INTERVAL_S,
+            ping_timeout=PING_TIMEOUT_S,
+            sif_trailer=room.sif_trailer,
+            fast_publish=me.grant.can_publish,
+        )
+
+    def _server_info(self) -> ServerInfo:
+        return ServerInfo(
+            edition=ServerInfo.Edition.Standard,
+            version=SERVER_VERSION,
+            protocol=PROTOCOL,
+            node_id=self._node,
+            agent_protocol=1,
+        )
+
+    def resume(self, claims: Claims, request: JoinRequest, connection: Connection) -> Session | None:
+        """A participant whose signal connection broke is back; None when we know nothing of it any more."""
+        room = self._rooms.get(claims.video.room)
+        me = room.participants.get(claims.identity) if room else None
+        if room is None or me is None or me.sid != request.participant_sid:
+            return None
+        me.disconnect_signal()
+        me.connection = connection
+        me.send(
+            SignalResponse(
+                reconnect=ReconnectResponse(server_info=self._server_info(), last_message_seq=me.reliable_seen)
+            )
+        )
+        everybody = [me.info(), *room.others_visible_to(me)]
+        me.send(SignalResponse(update=ParticipantUpdate(participants=everybody)))
+        me.send(SignalResponse(room_update=RoomUpdate(room=room.info())))
+        self.send_token(me)
+        session = Session(room, me, self.limits)
+        if request.HasField("sync_state"):
+            session.sync_state(request.sync_state)
+        if request.HasField("publisher_offer"):
+            session.offer(request.publisher_offer)
+        return session
+
+    def signal_lost(self, session: Session, connection: Connection) -> None:
+        """The signal connection is gone. A call that was up goes on and may be resumed."""
+        room, me = session.room, session.me
+        if me.connection is not connection:
+            return
+        me.connection = None
+        if not me.active:
+            room.remove(me, DisconnectReason.SIGNAL_CLOSE)
+
+    def send_token(self, me: Participant) -> None:
+        """A fresh token of the same grants, with which the client can resume later."""
+        expires = datetime.now(UTC) + _REFRESHED_LIFE
+        remaining = datetime.fromtimestamp(float(me.claims["exp"]), UTC)
+        video = {**(me.claims.get("video") or {}), **_grant_claims(me)}
+        claims = {**me.claims, "video": video, "exp": int(max(expires, remaining).timestamp())}
+        me.send(SignalResponse(refresh_token=self._keys.sign(me.api_key, claims)))
+
+    def set_permission(self, room: Room, me: Participant, permission: ParticipantPermission) -> None:
+        me.grant = me.grant.with_permission(permission)
+        for track in list(me.tracks.values()):
+            if not me.grant.may_publish(track.info.source):
+                room.end_track(track)
+        room.reconsider_subscriber(me)
+        me.touch()
+        room.broadcast_participant(me)
+        self.send_token(me)
+
+    # --- the engine's events -------------------------------------------------------------------------------------
+
+    def on_event(self, event: "Event") -> None:
+        match event:
+            case ("speakers", room_id, levels):
+                if room := self._by_id.get(room_id):
+                    self._speakers(room, levels)
+            case ("track_started", track_id, mime):
+                if room := self._room_of_track(track_id):
+                    room.track_started(track_id, mime)
+            case ("track_ended", track_id):
+                if room := self._room_of_track(track_id):
+                    room.track_ended(track_id)
+            case ("qualities_wanted", track_id, qualities):
+                if room := self._room_of_track(track_id):
+                    room.qualities_wanted(track_id, list(qualities))
+            case ("shard_failed", _, room_ids):
+                for room_id in room_ids:
+                    self._shard_failed(room_id)
+            case (_, int(peer), *_):
+                self._peer_event(event, peer)
+
+    def _room_of_track(self, track_id: int) -> Room | None:
+        return next((room for room in self._rooms.values() if track_id in room.tracks), None)
+
+    def _peer_event(self, event: "Event", peer: int) -> None:
+        room = self._by_peer.get(peer)
+        me = room.by_peer.get(peer) if room else None
+        if room is None or me is None:
+            self._by_peer.pop(peer, None)
+            return
+        match event:
+            case ("answer", _, offer_id, sdp, mid_to_track, sections):
+                me.sections = list(sections)
+                answer = SessionDescription(type="answer", sdp=sdp, id=offer_id, mid_to_track_id=mid_to_track)
+                me.send(SignalResponse(answer=answer))
+                room.match_sections(me, me.sections)
+            case ("offer_rejected", _, _, message):
+                log.info("media.offer_refused", room=room.name, participant=me.sid, reason=message)
+                self._end(room, me, DisconnectReason.JOIN_FAILURE)
+            case ("connected", _):
+                room.activate(me)
+            case ("sections_needed", _, audio, video):
+                need = MediaSectionsRequirement(num_audios=audio, num_videos=video)
+                me.send(SignalResponse(media_sections_requirement=need))
+            case ("subscribed", _, track_id):
+                room.subscribed(peer, track_id)
+            case ("subscription_failed", _, track_id, message):
+                log.info("media.subscription_failed", room=room.name, participant=me.sid, reason=message)
+                if track := room.tracks.get(track_id):
+                    failed = SubscriptionResponse(track_sid=track.info.sid, err=SubscriptionError.SE_CODEC_UNSUPPORTED)
+                    me.send(SignalResponse(subscription_response=failed))
+            case ("stream_state", _, track_id, paused):
+                self._stream_state(room, me, track_id, paused)
+            case ("quality", _, score):
+                self._quality(room, me, score)
+            case ("data", _, channel, payload):
+                data.forward(room, me, channel, payload, self.limits)
+            case ("peer_closed", _, reason, message):
+                log.info("media.peer_closed", room=room.name, participant=me.sid, reason=reason, message=message)
+                self._closed(room, me, reason)
+
+    def _closed(self, room: Room, me: Participant, reason: str) -> None:
+        """The peer connection ended by itself: the client may come back with a new one, except after its own fault."""
+        if reason in ("protocol_error", "limit_exceeded"):
+            self._end(room, me, DisconnectReason.JOIN_FAILURE)
+            return
+        me.send(leave(DisconnectReason.CONNECTION_TIMEOUT, LeaveRequest.Action.RECONNECT))
+        room.remove(me, DisconnectReason.CONNECTION_TIMEOUT)
+        me.disconnect_signal()
+
+    def _end(self, room: Room, me: Participant, reason: DisconnectReason) -> None:
+        me.send(leave(reason))
+        room.remove(me, reason)
+        me.disconnect_signal()
+
+    def _shard_failed(self, room_id: int) -> None:
+        """Its peers are gone; clients build new ones, into a new room of the same name."""
+        if (room := self._by_id.get(room_id)) is None:
+            return
+        for participant in room.participants.values():
+            participant.send(leave(DisconnectReason.MIGRATION, LeaveRequest.Action.RECONNECT))
+        room.close(DisconnectReason.MIGRATION, RoomEndReason.ROOM_END_SUPERSEDED)
+
+    def _speakers(self, room: Room, levels: list[tuple[int, float, bool]]) -> None:
+        speakers = []
+        for peer, level, active in levels:
+            if me := room.by_peer.get(peer):
+                rounded = round(level * _LEVEL_STEPS) / _LEVEL_STEPS
+                speakers.append(SpeakerInfo(sid=me.sid, level=rounded, active=active))
+        if speakers:
+            room.broadcast(SignalResponse(speakers_changed=SpeakersChanged(speakers=speakers)))
+
+    def _quality(self, room: Room, me: Participant, score: float) -> None:
+        # LOST is never said: browsers reconnect on it while the engine decides by itself when a peer is gone.
+        quality = ConnectionQuality.POOR
+        if score >= _EXCELLENT_SCORE:
+            quality = ConnectionQuality.EXCELLENT
+        elif score >= _GOOD_SCORE:
+            quality = ConnectionQuality.GOOD
+        update = ConnectionQualityUpdate(
+            updates=[ConnectionQualityInfo(participant_sid=me.sid, quality=quality, score=max(score, 1.0))]
+        )
+        room.broadcast(SignalResponse(connection_quality=update))
+
+    def _stream_state(self, room: Room, me: Participant, track_id: int, paused: bool) -> None:
+        if track := room.tracks.get(track_id):
+            state = StreamState.PAUSED if paused else StreamState.ACTIVE
+            info = StreamStateInfo(participant_sid=track.publisher.sid, track_sid=track.info.sid, state=state)
+            me.send(SignalResponse(stream_state_update=StreamStateUpdate(stream_states=[info])))
+
+
+def _may_pause(request: JoinRequest) -> bool:
+    settings = request.connection_settings
+    return settings.subscriber_allow_pause if settings.HasField("subscriber_allow_pause") else False
+
+
+def _grant_claims(me: Participant) -> dict[str, object]:
+    """Permissions as they are now, in a token's words."""
+    grant = me.grant
+    return {
+        "canPublish": grant.can_publish,
+        "canSubscribe": grant.can_subscribe,
+        "canPublishData": grant.can_publish_data,
+        "canUpdateOwnMetadata": grant.can_update_own_metadata,
+        "hidden": grant.hidden,
+    }

@@ -1,0 +1,216 @@
+"""Acts on what a participant's client sends over the signal connection.
+
+Every method runs on the event loop and finishes at once; messages out go to the connection's bounded queue.
+"""
+
+import time
+from collections.abc import Mapping
+
+import structlog
+from livekit.protocol.models import DisconnectReason, SpeakerInfo, TrackType, VideoQuality
+from livekit.protocol.rtc import (
+    AddTrackRequest,
+    LeaveRequest,
+    Pong,
+    RequestResponse,
+    SessionDescription,
+    SignalRequest,
+    SignalResponse,
+    SimulateScenario,
+    SpeakersChanged,
+    SubscriptionPermission,
+    SyncState,
+    UpdateParticipantMetadata,
+    UpdateSubscription,
+    UpdateTrackSettings,
+)
+
+from auralink.media.limits import Limits
+from auralink.media.participant import Participant, Subscription
+from auralink.media.room import QUALITY_NAMES, Room, leave
+
+log = structlog.get_logger(__name__)
+
+_MAX_PENDING_TRACKS = 20
+
+
+class Session:
+    """One participant's signalling; `room` and `me` outlive a lost connection."""
+
+    def __init__(self, room: Room, me: Participant, limits: Limits) -> None:
+        self.room = room
+        self.me = me
+        self._limits = limits
+
+    def handle(self, request: SignalRequest) -> None:
+        match request.WhichOneof("message"):
+            case "offer":
+                self.offer(request.offer)
+            case "trickle":
+                pass  # ICE-lite: the client's checks tell us its addresses.
+            case "add_track":
+                self.add_track(request.add_track)
+            case "mute":
+                self._mute(request)
+            case "subscription":
+                self._subscription(request.subscription)
+            case "track_setting":
+                self._track_setting(request.track_setting)
+            case "leave":
+                self._leave()
+            case "subscription_permission":
+                self._subscription_permission(request.subscription_permission)
+            case "sync_state":
+                self.sync_state(request.sync_state)
+            case "simulate":
+                self._simulate(request.simulate)
+            case "ping":
+                self.me.send(SignalResponse(pong=_now_ms()))
+            case "ping_req":
+                pong = Pong(last_ping_timestamp=request.ping_req.timestamp, timestamp=_now_ms())
+                self.me.send(SignalResponse(pong_resp=pong))
+            case "update_metadata":
+                self._update_metadata(request.update_metadata)
+            case "update_audio_track" | "update_video_track":
+                self._update_track(request)
+            case other:
+                log.debug("media.request_ignored", request=other)
+
+    def offer(self, description: SessionDescription) -> None:
+        if len(description.sdp) > self._limits.sdp_bytes:
+            log.info("media.offer_refused", room=self.room.name, participant=self.me.sid, reason="too large")
+            self.me.send(leave(DisconnectReason.JOIN_FAILURE))
+            self.me.disconnect_signal()
+            return
+        self.room.engine.offer(self.me.peer, description.id, description.sdp)
+
+    def add_track(self, request: AddTrackRequest) -> None:
+        me = self.me
+        refusal = self._refusal(request)
+        if refusal is not None:
+            reason, message = refusal
+            response = RequestResponse(reason=reason, message=message, add_track=request)
+            me.send(SignalResponse(request_response=response))
+            return
+        self.room.add_track(me, request)
+        self.room.match_sections(me, me.sections)
+
+    def _refusal(self, request: AddTrackRequest) -> "tuple[RequestResponse.Reason, str] | None":
+        me = self.me
+        pending = [t for t in me.tracks.values() if not t.mid]
+        if request.type not in (TrackType.AUDIO, TrackType.VIDEO):
+            return RequestResponse.UNSUPPORTED_TYPE, "only audio and video tracks"
+        if not me.grant.may_publish(request.source):
+            return RequestResponse.NOT_ALLOWED, "publishing is not allowed"
+        if len(pending) >= _MAX_PENDING_TRACKS or len(me.tracks) >= self._limits.tracks_per_participant:
+            return RequestResponse.LIMIT_EXCEEDED, "too many tracks"
+        if any(t.cid == request.cid for t in pending):
+            return RequestResponse.QUEUED, "this track is waiting already"
+        if request.sid:
+            return RequestResponse.UNSUPPORTED_TYPE, "a second codec of a track is not supported"
+        return None
+
+    def _mute(self, request: SignalRequest) -> None:
+        if track := self.me.tracks.get(request.mute.sid):
+            self.room.set_muted(track, request.mute.muted)
+            return
+        response = RequestResponse(reason=RequestResponse.NOT_FOUND, message="no such track", mute=request.mute)
+        self.me.send(SignalResponse(request_response=response))
+
+    def _subscription(self, update: UpdateSubscription) -> None:
+        sids = [*update.track_sids, *(s for p in update.participant_tracks for s in p.track_sids)]
+        if len(self.me.wishes) + len(sids) <= self._limits.wishes_per_participant:
+            self.room.wish(self.me, sids, update.subscribe)
+
+    def _track_setting(self, update: UpdateTrackSettings) -> None:
+        if len(self.me.settings) + len(update.track_sids) > self._limits.wishes_per_participant:
+            return
+        for sid in update.track_sids:
+            off = update.disabled or update.quality == VideoQuality.OFF
+            # With a size, the engine picks the smallest layer at least as large.
+            quality = "high" if update.width else QUALITY_NAMES.get(update.quality, "high")
+            size = min(update.width, 65_535), min(update.height, 65_535)
+            fps, priority = min(update.fps, 1_000), min(update.priority, 255)
+            self.room.configure(self.me, sid, Subscription(not off, quality, *size, fps, priority))
+
+    def _leave(self) -> None:
+        self.room.remove(self.me, DisconnectReason.CLIENT_INITIATED)
+        self.me.disconnect_signal()
+
+    def _subscription_permission(self, permission: SubscriptionPermission) -> None:
+        """Who may take my tracks. Per participant; a list of tracks narrows it further."""
+        if permission.all_participants:
+            self.me.permitted = None
+        else:
+            self.me.permitted = {
+                (p.participant_identity or p.participant_sid): None if p.all_tracks else frozenset(p.track_sids)
+                for p in permission.track_permissions[: self._limits.wishes_per_participant]
+            }
+        self.room.reconsider(self.me.tracks.values())
+
+    def sync_state(self, state: SyncState) -> None:
+        """After a resume: what the client believes. A track it publishes and we do not know needs a full reconnect."""
+        if any(p.track.sid not in self.me.tracks for p in state.publish_tracks):
+            self.me.send(leave(DisconnectReason.STATE_MISMATCH, LeaveRequest.Action.RECONNECT))
+            return
+        if state.HasField("subscription"):
+            self._subscription(state.subscription)
+
+    def _simulate(self, scenario: SimulateScenario) -> None:
+        match scenario.WhichOneof("scenario"):
+            case "node_failure" | "disconnect_signal_on_resume" | "disconnect_signal_on_resume_no_messages":
+                self.me.disconnect_signal()
+            case "migration" | "switch_candidate_protocol":
+                self.me.send(leave(DisconnectReason.MIGRATION, LeaveRequest.Action.RESUME))
+            case "leave_request_full_reconnect":
+                self.me.send(leave(DisconnectReason.UNKNOWN_REASON, LeaveRequest.Action.RECONNECT))
+            case "server_leave":
+                self.me.send(leave(DisconnectReason.SERVER_SHUTDOWN))
+                self.room.remove(self.me, DisconnectReason.SERVER_SHUTDOWN)
+                self.me.disconnect_signal()
+            case "speaker_update":
+                info = SpeakerInfo(sid=self.me.sid, level=0.9, active=True)
+                self.me.send(SignalResponse(speakers_changed=SpeakersChanged(speakers=[info])))
+            case other:
+                log.debug("media.simulation_ignored", scenario=other)
+
+    def _update_metadata(self, update: UpdateParticipantMetadata) -> None:
+        reason, message = RequestResponse.OK, ""
+        attributes = {**self.me.attributes, **update.attributes}
+        if not self.me.grant.can_update_own_metadata:
+            reason, message = RequestResponse.NOT_ALLOWED, "updating one's own metadata is not allowed"
+        elif problem := self._limits.metadata_problem(update.name, update.metadata, attributes):
+            reason, message = RequestResponse.LIMIT_EXCEEDED, problem
+        else:
+            apply_metadata(self.me, update.name, update.metadata, update.attributes)
+            self.room.broadcast_participant(self.me)
+        response = RequestResponse(request_id=update.request_id, reason=reason, message=message, update_metadata=update)
+        self.me.send(SignalResponse(request_response=response))
+
+    def _update_track(self, request: SignalRequest) -> None:
+        audio = request.HasField("update_audio_track")
+        sid = request.update_audio_track.track_sid if audio else request.update_video_track.track_sid
+        track = self.me.tracks.get(sid)
+        if track is None:
+            return
+        if audio:
+            del track.info.audio_features[:]
+            track.info.audio_features.extend(request.update_audio_track.features)
+        else:
+            track.info.width, track.info.height = request.update_video_track.width, request.update_video_track.height
+        if track.announced:
+            self.me.touch()
+            self.room.broadcast_participant(self.me)
+
+
+def apply_metadata(me: Participant, name: str, metadata: str, attributes: Mapping[str, str]) -> None:
+    """Empty texts leave what is there; an attribute set to the empty text is removed."""
+    me.name = name or me.name
+    me.metadata = metadata or me.metadata
+    merged = {**me.attributes, **attributes}
+    me.attributes = {key: value for key, value in merged.items() if value}
+    me.touch()
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,25 @@
+"""Settings of the media role; times in seconds."""
+
+from pydantic import Field
+
+from auralink.kit.settings import Settings
+
+
+class MediaSettings(Settings):
+    media_host: str = "127.0.0.1"
+    """Where media is received too, unless media_addresses says otherwise."""
+    media_udp_port: int = Field(default=7882, ge=0, le=65535)
+    """Of the first shard; the next shards take the following ports. 0 picks a free one."""
+    media_tcp_port: int = Field(default=7881, ge=0, le=65535)
+    """ICE over TCP, for networks that let no UDP out; 0 turns it off."""
+    media_addresses: list[str] = Field(default_factory=list)
+    """Addresses clients are told, such as the public one behind a NAT; empty: those we listen on."""
+    media_shards: int = Field(default=1, ge=1, le=64)
+    media_empty_timeout: int = Field(default=300, ge=1)
+    """How long a room that nobody ever entered stays; a token's roomConfig may say otherwise."""
+    media_departure_timeout: int = Field(default=20, ge=1)
+    """How long a room stays after the last one left."""
+    media_auto_create: bool = True
+    """Whether a join makes its room. Off: only CreateRoom does, and tokens that may."""
+    media_webhook_urls: list[str] = Field(default_factory=list)
+    """Told about everything that happens in rooms, as LiveKit does it; our own gateway is added by itself."""

@@ -1,0 +1,199 @@
+"""LiveKit access tokens: who may join what and do what there.
+
+HS256 JWTs signed by an API key's secret (livekit-wire: `iss` is the key, `sub` the identity). The grants are
+self-contained, so a token is judged without asking anybody.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+from google.protobuf.json_format import ParseDict, ParseError
+from livekit.protocol.models import ParticipantInfo, ParticipantPermission, TrackSource
+from livekit.protocol.room import RoomConfiguration
+
+from auralink.kit.errors import Unauthenticated
+
+LEEWAY = timedelta(seconds=60)
+_SOURCES = {
+    "camera": TrackSource.CAMERA,
+    "microphone": TrackSource.MICROPHONE,
+    "screen_share": TrackSource.SCREEN_SHARE,
+    "screen_share_audio": TrackSource.SCREEN_SHARE_AUDIO,
+}
+
+_KINDS = {
+    "standard": ParticipantInfo.Kind.STANDARD,
+    "ingress": ParticipantInfo.Kind.INGRESS,
+    "egress": ParticipantInfo.Kind.EGRESS,
+    "sip": ParticipantInfo.Kind.SIP,
+    "agent": ParticipantInfo.Kind.AGENT,
+    "connector": ParticipantInfo.Kind.CONNECTOR,
+    "bridge": ParticipantInfo.Kind.BRIDGE,
+}
+
+
+class TokenRefused(Unauthenticated):
+    code = "token_refused"
+    title = "The access token is not accepted"
+
+
+@dataclass(frozen=True)
+class VideoGrant:
+    """The `video` claim. `can_publish`, `can_subscribe` and `can_publish_data` are allowed when absent."""
+
+    room: str = ""
+    room_join: bool = False
+    room_create: bool = False
+    room_list: bool = False
+    room_admin: bool = False
+    can_publish: bool = True
+    can_subscribe: bool = True
+    can_publish_data: bool = True
+    can_publish_sources: tuple["TrackSource", ...] = ()
+    can_update_own_metadata: bool = False
+    hidden: bool = False
+    recorder: bool = False
+    agent: bool = False
+
+    def permission(self) -> ParticipantPermission:
+        return ParticipantPermission(
+            can_subscribe=self.can_subscribe,
+            can_publish=self.can_publish,
+            can_publish_data=self.can_publish_data,
+            can_publish_sources=self.can_publish_sources,
+            can_update_metadata=self.can_update_own_metadata,
+            hidden=self.hidden,
+            recorder=self.recorder,
+            agent=self.agent,
+        )
+
+    def with_permission(self, permission: ParticipantPermission) -> "VideoGrant":
+        return replace(
+            self,
+            can_subscribe=permission.can_subscribe,
+            can_publish=permission.can_publish,
+            can_publish_data=permission.can_publish_data,
+            can_publish_sources=tuple(permission.can_publish_sources),
+            can_update_own_metadata=permission.can_update_metadata,
+            hidden=permission.hidden,
+            recorder=permission.recorder,
+        )
+
+    def may_publish(self, source: "TrackSource") -> bool:
+        return self.can_publish and (not self.can_publish_sources or source in self.can_publish_sources)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """A verified token."""
+
+    api_key: str
+    identity: str
+    name: str
+    kind: "ParticipantInfo.Kind"
+    metadata: str
+    attributes: Mapping[str, str]
+    video: VideoGrant
+    room_config: RoomConfiguration | None
+    sha256: str
+    expires_at: datetime
+    raw: Mapping[str, Any] = field(repr=False)
+
+
+class KeyRing:
+    """The API keys this server accepts, and the one it signs with."""
+
+    def __init__(self, pairs: Mapping[str, str]) -> None:
+        if not pairs:
+            raise ValueError("at least one API key is needed")
+        self._pairs = dict(pairs)
+
+    @property
+    def default_key(self) -> str:
+        return next(iter(self._pairs))
+
+    def sign(self, api_key: str, claims: Mapping[str, Any]) -> str:
+        return jwt.encode({**claims, "iss": api_key}, self._pairs[api_key], algorithm="HS256")
+
+    def verify(self, token: str) -> Claims:
+        """Raises TokenRefused saying what is wrong, never echoing the token."""
+        try:
+            unverified = jwt.decode(token, options={"verify_signature": False})
+            api_key = str(unverified.get("iss", ""))
+            secret = self._pairs.get(api_key)
+            if secret is None:
+                raise TokenRefused("invalid API key")
+            body = jwt.decode(token, secret, algorithms=["HS256"], leeway=LEEWAY, options={"require": ["exp", "iss"]})
+        except jwt.ExpiredSignatureError as error:
+            raise TokenRefused("token has expired") from error
+        except jwt.PyJWTError as error:
+            raise TokenRefused("invalid token") from error
+        return _claims(api_key, body)
+
+
+def _claims(api_key: str, body: Mapping[str, Any]) -> Claims:
+    video = body.get("video") or {}
+    if not isinstance(video, Mapping):
+        raise TokenRefused("invalid token: video")
+    can_publish = _flag(video, "canPublish", True)
+    return Claims(
+        api_key=api_key,
+        identity=str(body.get("sub") or body.get("identity") or body.get("jti") or ""),
+        name=str(body.get("name") or ""),
+        kind=_kind(str(body.get("kind") or "standard"), video),
+        metadata=str(body.get("metadata") or ""),
+        attributes=_attributes(body.get("attributes")),
+        video=VideoGrant(
+            room=str(video.get("room") or ""),
+            room_join=_flag(video, "roomJoin"),
+            room_create=_flag(video, "roomCreate"),
+            room_list=_flag(video, "roomList"),
+            room_admin=_flag(video, "roomAdmin"),
+            can_publish=can_publish,
+            can_subscribe=_flag(video, "canSubscribe", True),
+            can_publish_data=_flag(video, "canPublishData", can_publish),
+            can_publish_sources=tuple(_SOURCES[s] for s in video.get("canPublishSources") or () if s in _SOURCES),
+            can_update_own_metadata=_flag(video, "canUpdateOwnMetadata"),
+            hidden=_flag(video, "hidden"),
+            recorder=_flag(video, "recorder"),
+            agent=_flag(video, "agent"),
+        ),
+        room_config=_room_config(body.get("roomConfig")),
+        sha256=str(body.get("sha256") or ""),
+        expires_at=datetime.fromtimestamp(float(body["exp"]), tz=UTC),
+        raw=body,
+    )
+
+
+def _flag(grants: Mapping[str, Any], name: str, default: bool = False) -> bool:
+    value = grants.get(name)
+    return default if value is None else value is True
+
+
+def _kind(name: str, video: Mapping[str, Any]) -> "ParticipantInfo.Kind":
+    if _flag(video, "agent"):
+        return ParticipantInfo.Kind.AGENT
+    kind = _KINDS.get(name.lower())
+    if kind is None:
+        raise TokenRefused("invalid token: kind")
+    return kind
+
+
+def _attributes(value: Any) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(v, str) for v in value.values()):
+        raise TokenRefused("invalid token: attributes")
+    return dict(value)
+
+
+def _room_config(value: Any) -> RoomConfiguration | None:
+    if value is None:
+        return None
+    try:
+        return ParseDict(value, RoomConfiguration(), ignore_unknown_fields=True)
+    except ParseError as error:
+        raise TokenRefused("invalid token: roomConfig") from error

@@ -1,0 +1,86 @@
+"""What the media role installs: the engine, signalling, the server API, webhooks."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+
+from auralink.kit.assembly import Assembly
+from auralink.kit.errors import Unavailable
+from auralink.kit.livekit import LiveKitSettings
+from auralink.media.engine import Engine, EngineEvents
+from auralink.media.limits import Limits
+from auralink.media.native_build import require_current_build
+from auralink.media.rooms import RoomDefaults, Rooms
+from auralink.media.settings import MediaSettings
+from auralink.media.signal import signal_router
+from auralink.media.tokens import KeyRing
+from auralink.media.twirp import room_service_router
+from auralink.media.webhooks import Webhooks
+
+log = structlog.get_logger(__name__)
+
+_CLOSE_S = 5.0
+
+
+def install(assembly: Assembly, *, own_webhook: Callable[[], str | None]) -> None:
+    """`own_webhook` is our gateway's, known once it listens; None when there is none to tell."""
+    settings = assembly.settings(MediaSettings)
+    pair = assembly.settings(LiveKitSettings)
+    keys = KeyRing({pair.livekit_api_key.get_secret_value(): pair.livekit_api_secret.get_secret_value()})
+    defaults = RoomDefaults(settings.media_empty_timeout, settings.media_departure_timeout, settings.media_auto_create)
+
+    def urls() -> Sequence[str]:
+        own = own_webhook()
+        return list(dict.fromkeys([*([own] if own else []), *settings.media_webhook_urls]))
+
+    webhooks = Webhooks(urls, keys, assembly.core.state_directory / "media")
+    engine = _start(settings)
+    rooms = Rooms(engine, keys, webhooks, defaults, Limits())
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        async with webhooks.running():
+            events = EngineEvents(engine, rooms.on_event)
+            events.start()
+            try:
+                yield
+            finally:
+                rooms.shut_down()
+                events.stop()
+                engine.close(_CLOSE_S)
+
+    async def goodbye() -> None:
+        rooms.shut_down()
+
+    async def healthy() -> None:
+        try:
+            engine.stats()
+        except RuntimeError as error:
+            raise Unavailable("The media engine has stopped.") from error
+
+    server = assembly.server("media")
+    server.open_to_any_origin = True
+    server.add_router(signal_router(rooms, keys))
+    server.add_router(room_service_router(rooms, keys))
+    server.health.add("engine", healthy)
+    assembly.resource("media", running)
+    assembly.task("media-rooms", rooms.watch)
+    assembly.drain("media-rooms", goodbye)
+
+
+def _start(settings: MediaSettings) -> Engine:
+    """Raises OSError for a port that is taken, StaleNativeBuildError."""
+    require_current_build()
+    from auralink._native import Engine as NativeEngine
+
+    engine = NativeEngine(
+        bind_addresses=[settings.media_host],
+        advertised_addresses=settings.media_addresses,
+        udp_port=settings.media_udp_port,
+        tcp_port=settings.media_tcp_port,
+        shards=settings.media_shards,
+    )
+    for warning in engine.warnings:
+        log.warning("media.engine", warning=warning)
+    return engine
