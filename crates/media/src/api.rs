@@ -375,7 +375,8 @@ impl Default for Limits {
         Limits {
             max_peers: 20_000,
             max_ssrcs_per_peer: 256,
-            max_sdp_bytes: 256 * 1024,
+            // A browser writes about 3 kB per section: this is a meeting of 150 with everybody's audio and video.
+            max_sdp_bytes: 1024 * 1024,
             max_sections: 1024,
             max_data_message_bytes: 64 * 1024,
             max_data_queue_bytes: 4 * 1024 * 1024,

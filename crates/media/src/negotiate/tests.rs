@@ -204,6 +204,21 @@ fn bundle_only_sections_with_port_zero_are_accepted() {
 }
 
 #[test]
+fn the_offer_of_somebody_who_sees_a_hundred_others_is_within_the_limits() {
+    let parts: Vec<&str> = CHROMIUM_JOIN.split("\nm=").collect();
+    let mids: Vec<String> = (0..200).map(|mid| mid.to_string()).collect();
+    let mut offer = parts[0].replace("BUNDLE 0 1 2 3 4 5 6", &format!("BUNDLE {}", mids.join(" ")));
+    for (index, mid) in mids.iter().enumerate() {
+        let (part, original) = if index < 100 { (parts[1], "a=mid:0") } else { (parts[4], "a=mid:3") };
+        offer += &format!("\nm={}", part.replace(original, &format!("a=mid:{mid}")));
+    }
+    let limits = crate::api::Limits::default();
+    let bounds = Bounds { max_bytes: limits.max_sdp_bytes, max_sections: limits.max_sections };
+    let offer = Description::parse(&offer, &bounds).unwrap();
+    assert_eq!(review(&offer).unwrap().sections.iter().filter(|section| section.client_receives).count(), 200);
+}
+
+#[test]
 fn data_sections_of_the_old_form_are_rejected() {
     let offer = CHROMIUM_JOIN.replace("UDP/DTLS/SCTP webrtc-datachannel", "DTLS/SCTP 5000");
     let (review, answer) = answered(&offer, &[]);

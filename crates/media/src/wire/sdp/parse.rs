@@ -38,7 +38,7 @@ struct Parser {
 impl Parser {
     fn line(&mut self, index: usize, line: &str) -> Outcome<()> {
         // A bare CR inside a line would become a line of its own for whoever reads what we print.
-        if line.chars().any(char::is_control) {
+        if line.bytes().any(|byte| byte.is_ascii_control()) {
             return Err("control character");
         }
         if index == 0 {
