@@ -321,3 +321,11 @@ async def test_the_api_description_is_complete(gateway: Gateway) -> None:
         assert operation["description"], operation
         success = next(answer for status, answer in operation["responses"].items() if status.startswith("2"))
         assert success.get("content") or "204" in operation["responses"]
+        for status, answer in operation["responses"].items():
+            if not status.startswith("2"):
+                assert list(answer["content"]) == ["application/problem+json"], (operation["operationId"], status)
+    open_to_all = {operation["operationId"] for operation in ours if not operation.get("security")}
+    assert open_to_all == {
+        "getSignupMode", "signUp", "logIn", "refreshSession", "logOut", "getKeySet", "getInvitation",
+        "createGuestToken", "receiveLiveKitWebhook",
+    }  # fmt: skip

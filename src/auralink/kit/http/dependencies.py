@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 
 from auralink.kit.auth import Authenticator, Principal
@@ -46,7 +48,18 @@ async def _caller(connection: HTTPConnection) -> Principal:
     return await authenticator.authenticate(connection)
 
 
-Caller = Annotated[Principal, Depends(_caller)]
+class _Described(SecurityBase):
+    """Says in the OpenAPI document that a route takes a Bearer token; finding the principal is the authenticator's."""
+
+    def __init__(self) -> None:
+        self.model = HTTPBearer(scheme="bearer", bearerFormat="JWT", description="An access token, see /auth/login.")
+        self.scheme_name = "accessToken"
+
+    async def __call__(self, connection: HTTPConnection) -> Principal:
+        return await _caller(connection)
+
+
+Caller = Annotated[Principal, Depends(_Described())]
 
 
 async def _caller_transaction(connection: HTTPConnection, caller: Caller) -> AsyncIterator[Tx]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from auralink.kit.errors import AuraError
-from auralink.kit.http.problem import MEDIA_TYPE, Problem
+from auralink.kit.http.problem import Problem
 
 
 def problems(*errors: type[AuraError]) -> dict[int | str, dict[str, Any]]:
@@ -15,7 +15,6 @@ def problems(*errors: type[AuraError]) -> dict[int | str, dict[str, Any]]:
         status: {
             "model": Problem,
             "description": "; ".join(f"`{error.code}`: {error.title}" for error in group),
-            "content": {MEDIA_TYPE: {}},
         }
         for status, group in by_status.items()
     }

@@ -14,6 +14,7 @@ from auralink import __version__
 from auralink.kit.assembly import Assembly, Server
 from auralink.kit.http.context import RequestContext
 from auralink.kit.http.dependencies import EdgeContext
+from auralink.kit.http.description import Api
 from auralink.kit.http.headers import SecureHeaders
 from auralink.kit.http.limits import RequestLimits
 from auralink.kit.http.operations import operations_router
@@ -46,7 +47,7 @@ class HttpSettings(Settings):
 
 def build_api(assembly: Assembly, server: Server) -> FastAPI:
     """The routes alone, for OpenAPI and for tests that need no outer layers."""
-    api = FastAPI(
+    api = Api(
         title="AuraLink",
         version=__version__,
         summary="Self-hosted real-time communications, compatible with the LiveKit protocol.",
