@@ -361,3 +361,23 @@ fn a_late_joiner_sees_a_picture_as_soon_as_it_is_connected() {
     assert!(total > waited + 40, "the handshake took its time: {total}");
     assert!(waited <= 90, "one frame to ask, one to answer: {waited} ms");
 }
+
+#[test]
+fn a_subscriber_without_the_codec_is_told_once_and_not_asked_for_more_sections() {
+    let (mut world, alice, _, mut sender) = two_in_a_call(&[]);
+    world.run_with(100, |world, ms| sender.step(world, alice, ms));
+    let carol =
+        world.client_with(3, PeerRole::Single, |config| config.clear_codecs().enable_opus(true).enable_h264(true));
+    world.subscribe(carol, 10);
+    world.subscribe(carol, 11);
+    for _ in 0..3 {
+        let receiving = world.offer(carol, |api| receive_only(api, 1, 1));
+        world.clients[carol].receiving = receiving;
+        world.run_with(200, |world, ms| sender.step(world, alice, ms));
+    }
+    let failed = |e: &&Event| matches!(e, Event::SubscriptionFailed { peer: PeerId(3), track: TrackId(11), .. });
+    assert_eq!(world.events.iter().filter(failed).count(), 1);
+    assert!(!world.has(|e| matches!(e, Event::SectionsNeeded { peer: PeerId(3), .. })));
+    assert_eq!(world.clients[carol].mid_to_track.len(), 1);
+    assert!(!world.got(carol, OPUS).is_empty());
+}

@@ -30,8 +30,8 @@ pub(crate) struct DownTrack {
     pub target: Option<u8>,
     /// Counted up per peer: older subscriptions are served first.
     pub order: u64,
-    /// The subscriber was told that it has no codec for this.
-    pub failed: bool,
+    /// The subscriber was told that it has no codec for what was sent then.
+    pub failed: Option<Codec>,
 }
 
 impl DownTrack {
@@ -46,7 +46,7 @@ impl DownTrack {
             paused: false,
             target: None,
             order,
-            failed: false,
+            failed: None,
         }
     }
 

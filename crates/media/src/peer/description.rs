@@ -1,41 +1,27 @@
-//! Offers and answers of a peer: which section carries which subscription.
-//!
-//! The client offers (single peer connection): subscriptions wait until its offer has a free section of their kind.
-//! The server offers (dual, subscriber side): sections are ours to add, and are reused once they are free.
+//! Offers of the client: which section carries which subscription. A subscription waits until an offer has a free
+//! section of its kind.
 
 use std::time::Instant;
 
+use super::egress::no_codec;
+use super::server_offer::ServerOffers;
 use super::{Fault, OwnStream, Peer};
-use crate::api::{CloseReason, Event, Kind, OfferedSection, Proto};
+use crate::api::{Event, Kind, OfferedSection, Proto};
 use crate::effects::Effects;
+use crate::forward::DownTrack;
 use crate::forward::stream::{Binding, DownStream};
-use crate::negotiate::{self, LocalTransport, OfferedMedia, Plan, Review, Reviewed, SendStream};
+use crate::negotiate::{self, LocalTransport, Plan, Review, Reviewed, SendStream};
 use crate::publish::track::Track;
 use crate::random::{self, NoRandomness};
 use crate::slab::{Key, Slab};
 use crate::transport::{Identity, Remote};
 use crate::wire::sdp::{Bounds, Description};
 
-/// Mid of the data section in our own offers.
-const DATA_MID: &str = "data";
-
 /// A section in which the client receives.
 struct OutSection {
     reviewed: Reviewed,
     kind: Kind,
     down: Option<Key>,
-}
-
-/// A section of our own offers: what it is for, and the subscription it carries.
-struct OwnSection {
-    media: OfferedMedia,
-    down: Option<Key>,
-}
-
-/// An offer of ours that waits for its answer.
-struct Outstanding {
-    id: u32,
-    description: Description,
 }
 
 pub(crate) struct Negotiation {
@@ -45,9 +31,7 @@ pub(crate) struct Negotiation {
     session_id: u64,
     version: u64,
     sections: Vec<OutSection>,
-    own: Vec<OwnSection>,
-    outstanding: Option<Outstanding>,
-    last_offer: u32,
+    pub(super) ours: ServerOffers,
     /// Sections we asked the client for since its last offer; none = nothing was asked.
     asked: Option<(u32, u32)>,
     /// A description of the client has been applied.
@@ -63,9 +47,7 @@ impl Negotiation {
             session_id: u64::from_be_bytes(random::bytes()?) >> 2,
             version: 0,
             sections: Vec::new(),
-            own: Vec::new(),
-            outstanding: None,
-            last_offer: 0,
+            ours: ServerOffers::default(),
             asked: None,
             established: false,
         })
@@ -75,7 +57,7 @@ impl Negotiation {
         (&self.ufrag, &self.password)
     }
 
-    fn renew_credentials(&mut self) -> Result<(), NoRandomness> {
+    pub(super) fn renew_credentials(&mut self) -> Result<(), NoRandomness> {
         self.ufrag = random::ice_text::<12>()?;
         self.password = random::ice_text::<30>()?;
         Ok(())
@@ -123,7 +105,7 @@ impl Peer {
         Ok(Applied { events, bound })
     }
 
-    fn parse(&self, sdp: &str) -> Result<Description, String> {
+    pub(super) fn parse(&self, sdp: &str) -> Result<Description, String> {
         let limits = &self.config.limits;
         let bounds = Bounds { max_bytes: limits.max_sdp_bytes, max_sections: limits.max_sections };
         Description::parse(sdp, &bounds).map_err(|error| error.to_string())
@@ -131,7 +113,7 @@ impl Peer {
 
     /// Applies the client's end of the transport. In an offer that restarts ICE our credentials change too (RFC 8839
     /// section 4.4.1.1); for an answer they changed with our offer.
-    fn apply_remote(&mut self, now: Instant, review: &Review, is_offer: bool) -> Result<(), String> {
+    pub(super) fn apply_remote(&mut self, now: Instant, review: &Review, is_offer: bool) -> Result<(), String> {
         let remote = &review.remote;
         let restart = self.transport(now)?.is_restart(&remote.ufrag);
         if restart && is_offer {
@@ -190,15 +172,28 @@ impl Peer {
     /// Binds waiting subscriptions to free sections.
     fn bind_pending(&mut self, now: Instant, tracks: &Slab<Track>) -> Result<(Vec<Key>, Vec<Event>), Fault> {
         let (mut bound, mut events) = (Vec::new(), Vec::new());
-        for key in self.pending() {
-            let Some(down) = self.downs.get(key) else { continue };
+        for key in self.pending(tracks) {
+            let Some(down) = self.downs.get_mut(key) else { continue };
             let Some(track) = tracks.get(down.track) else { continue };
             let (kind, id) = (track.kind(), down.id);
             let mut free = self.negotiation.sections.iter_mut().filter(|s| s.kind == kind && s.down.is_none());
-            let suits = |section: &&mut OutSection| {
+            let suits = |section: &mut &mut OutSection| {
                 track.codec.is_none_or(|codec| crate::forward::can_carry(&section.reviewed.codecs, codec))
             };
-            let Some(section) = free.find(suits) else { continue };
+            let mut unsuitable = false;
+            let found = free.find_map(|mut section| {
+                let suitable = suits(&mut section);
+                unsuitable |= !suitable;
+                suitable.then_some(section)
+            });
+            let Some(section) = found else {
+                if unsuitable {
+                    // Another section of this client would be no better.
+                    down.failed = track.codec;
+                    events.push(no_codec(self.id, id));
+                }
+                continue;
+            };
             section.down = Some(key);
             let reviewed = &section.reviewed;
             let binding = Binding {
@@ -216,16 +211,19 @@ impl Peer {
         Ok((bound, events))
     }
 
-    fn attach(&mut self, now: Instant, key: Key, binding: Binding) {
+    pub(super) fn attach(&mut self, now: Instant, key: Key, binding: Binding) {
         let Some(down) = self.downs.get_mut(key) else { return };
         self.own_streams.insert(binding.ssrc, OwnStream { down: key });
         self.own_streams.insert(binding.rtx_ssrc, OwnStream { down: key });
         down.stream = Some(DownStream::new(now, down.video, binding));
     }
 
-    /// Subscriptions without a section, oldest first.
-    fn pending(&self) -> Vec<Key> {
-        let waiting = self.downs.iter().filter(|(_, down)| down.stream.is_none());
+    /// Subscriptions without a section that may get one, oldest first.
+    pub(super) fn pending(&self, tracks: &Slab<Track>) -> Vec<Key> {
+        let hopeless = |down: &DownTrack| {
+            down.failed.is_some() && tracks.get(down.track).is_some_and(|track| track.codec == down.failed)
+        };
+        let waiting = self.downs.iter().filter(|(_, down)| down.stream.is_none() && !hopeless(down));
         let mut keys: Vec<_> = waiting.map(|(key, down)| (down.order, key)).collect();
         keys.sort_unstable();
         keys.into_iter().map(|(_, key)| key).collect()
@@ -244,7 +242,7 @@ impl Peer {
         (plans, mid_to_track)
     }
 
-    fn local_transport(&mut self) -> LocalTransport {
+    pub(super) fn local_transport(&mut self) -> LocalTransport {
         let config = &self.config;
         let udp = config.udp_candidates.iter().map(|address| (Proto::Udp, *address));
         let tcp = config.tcp_candidates.iter().map(|address| (Proto::Tcp, *address));
@@ -267,12 +265,7 @@ impl Peer {
                 section.down = None;
             }
         }
-        for section in &mut self.negotiation.own {
-            if section.down == Some(key) {
-                section.down = None;
-                section.media.send = None;
-            }
-        }
+        self.negotiation.ours.release(key);
     }
 
     /// Asks for an offer when subscriptions wait for one: by the client with enough sections, or by ourselves.
@@ -280,8 +273,11 @@ impl Peer {
         if !self.negotiation.established && self.role == crate::api::PeerRole::Single {
             return; // Its first offer is still to come.
         }
-        let kinds: Vec<Kind> =
-            self.pending().iter().filter_map(|key| Some(tracks.get(self.downs.get(*key)?.track)?.kind())).collect();
+        let kinds: Vec<Kind> = self
+            .pending(tracks)
+            .iter()
+            .filter_map(|key| Some(tracks.get(self.downs.get(*key)?.track)?.kind()))
+            .collect();
         if kinds.is_empty() {
             return;
         }
@@ -302,108 +298,9 @@ impl Peer {
         self.negotiation.asked = Some((audio.max(asked_audio), video.max(asked_video)));
         effects.events.push(Event::SectionsNeeded { peer: self.id, audio: more.0, video: more.1 });
     }
-
-    /// Makes an offer of ours with a section for every subscription.
-    pub fn make_offer(&mut self, now: Instant, ice_restart: bool, tracks: &Slab<Track>) -> Result<Event, Fault> {
-        let transport = self.transport(now).map_err(|message| Fault::new(CloseReason::Internal, message))?;
-        if ice_restart && transport.has_remote() {
-            self.negotiation.renew_credentials()?;
-        }
-        for key in self.pending() {
-            let Some(down) = self.downs.get(key) else { continue };
-            let Some(track) = tracks.get(down.track) else { continue };
-            if self.negotiation.own.iter().any(|section| section.down == Some(key)) {
-                continue;
-            }
-            let send = Some(send_stream(track, random::number()?, random::number()?));
-            let kind = track.kind();
-            let own = &mut self.negotiation.own;
-            let sections = own.len();
-            match own.iter_mut().find(|section| section.media.kind == kind && section.down.is_none()) {
-                Some(section) => (section.media.send, section.down) = (send, Some(key)),
-                None if sections < self.config.limits.max_sections => {
-                    let media = OfferedMedia { mid: sections.to_string(), kind, send };
-                    own.push(OwnSection { media, down: Some(key) });
-                }
-                None => {}
-            }
-        }
-        let local = self.local_transport();
-        let media: Vec<OfferedMedia> = self.negotiation.own.iter().map(|section| section.media.clone()).collect();
-        let description = negotiate::offer(&local, DATA_MID, &media);
-        let sid = |section: &OwnSection| {
-            let down = self.downs.get(section.down?)?;
-            Some((section.media.mid.clone(), tracks.get(down.track)?.publication.sid.clone()))
-        };
-        let mid_to_track = self.negotiation.own.iter().filter_map(sid).collect();
-        self.negotiation.last_offer += 1;
-        let offer_id = self.negotiation.last_offer;
-        let sdp = description.to_string();
-        self.negotiation.outstanding = Some(Outstanding { id: offer_id, description });
-        Ok(Event::Offer { peer: self.id, offer_id, sdp, mid_to_track })
-    }
-
-    /// Applies the client's answer to our newest offer; others are ignored.
-    pub fn apply_answer(
-        &mut self,
-        now: Instant,
-        offer_id: u32,
-        sdp: &str,
-        tracks: &Slab<Track>,
-    ) -> Result<Option<Applied>, Fault> {
-        let Some(outstanding) = self.negotiation.outstanding.take_if(|offer| offer.id == offer_id) else {
-            return Ok(None);
-        };
-        let bad = |message: String| Fault::new(CloseReason::ProtocolError, message);
-        let answer = self.parse(sdp).map_err(bad)?;
-        let review =
-            negotiate::review_answer(&outstanding.description, &answer).map_err(|error| bad(error.to_string()))?;
-        self.apply_remote(now, &review, false).map_err(bad)?;
-        self.negotiation.established = true;
-        Ok(Some(self.bind_answered(now, &review, tracks)))
-    }
-
-    fn bind_answered(&mut self, now: Instant, review: &Review, tracks: &Slab<Track>) -> Applied {
-        let mut applied = Applied { events: Vec::new(), bound: Vec::new() };
-        let mut fresh = Vec::new();
-        for section in &self.negotiation.own {
-            let (Some(key), Some(send)) = (section.down, &section.media.send) else { continue };
-            let Some(down) = self.downs.get(key).filter(|down| down.stream.is_none()) else { continue };
-            let reviewed = review.sections.iter().find(|reviewed| reviewed.mid == section.media.mid);
-            let codec = tracks.get(down.track).and_then(|track| track.codec);
-            let usable = |reviewed: &&Reviewed| {
-                reviewed.client_receives
-                    && !reviewed.rejected
-                    && codec.is_none_or(|codec| crate::forward::can_carry(&reviewed.codecs, codec))
-            };
-            match reviewed.filter(usable) {
-                Some(reviewed) => {
-                    fresh.push((key, down.id, send.ssrc, send.rtx_ssrc.unwrap_or_default(), reviewed.clone()));
-                }
-                None => {
-                    let message = "the client did not accept its section".to_owned();
-                    applied.events.push(Event::SubscriptionFailed { peer: self.id, track: down.id, message });
-                }
-            }
-        }
-        for (key, id, ssrc, rtx_ssrc, reviewed) in fresh {
-            let binding = Binding {
-                mid: reviewed.mid,
-                ssrc,
-                rtx_ssrc,
-                first_timestamp: random::number().unwrap_or(ssrc),
-                codecs: reviewed.codecs,
-                extensions: reviewed.extensions,
-            };
-            self.attach(now, key, binding);
-            applied.bound.push(key);
-            applied.events.push(Event::Subscribed { peer: self.id, track: id });
-        }
-        applied
-    }
 }
 
-fn send_stream(track: &Track, ssrc: u32, rtx_ssrc: u32) -> SendStream {
+pub(super) fn send_stream(track: &Track, ssrc: u32, rtx_ssrc: u32) -> SendStream {
     let publication = &track.publication;
     let participant = publication.stream_id.split('|').next().unwrap_or_default();
     SendStream {

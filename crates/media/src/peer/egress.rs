@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::Peer;
-use crate::api::{Datagram, Egress, Event};
+use crate::api::{Datagram, Egress, Event, PeerId, TrackId};
 use crate::effects::Effects;
 use crate::forward::Outcome;
 use crate::line::Outlet;
@@ -17,6 +17,11 @@ use crate::slab::{Key, Slab};
 pub(crate) struct Work {
     pub down: Key,
     pub packets: Range<u32>,
+}
+
+/// The subscription cannot be.
+pub(super) fn no_codec(peer: PeerId, track: TrackId) -> Event {
+    Event::SubscriptionFailed { peer, track, message: "no codec in common with the publisher".to_owned() }
 }
 
 impl Peer {
@@ -60,10 +65,9 @@ impl Peer {
             if let Some(layer) = waits {
                 effects.want_keyframe(down.track, layer);
             }
-            if fails && !down.failed {
-                down.failed = true;
-                let message = "no codec in common with the publisher".to_owned();
-                effects.events.push(Event::SubscriptionFailed { peer: self.id, track: down.id, message });
+            if fails && down.failed != track.codec {
+                down.failed = track.codec;
+                effects.events.push(no_codec(self.id, down.id));
             }
         }
         effects.counters.rtp_forwarded += sent;

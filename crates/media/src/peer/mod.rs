@@ -6,6 +6,7 @@ mod description;
 mod egress;
 mod feedback;
 pub(crate) mod ingress;
+mod server_offer;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

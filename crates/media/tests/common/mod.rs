@@ -97,11 +97,17 @@ impl World {
     }
 
     pub fn client_as(&mut self, id: u64, role: PeerRole) -> usize {
+        self.client_with(id, role, |config| config)
+    }
+
+    /// A client of which the configuration is changed.
+    pub fn client_with(&mut self, id: u64, role: PeerRole, change: impl FnOnce(RtcConfig) -> RtcConfig) -> usize {
         let id = PeerId(id);
         let options = PeerOptions::default();
         self.command(Command::CreatePeer { peer: id, room: ROOM, role, options });
         let address: SocketAddr = format!("127.0.0.1:{}", 20_000 + id.0).parse().unwrap();
-        let mut rtc = RtcConfig::new().set_rtp_mode(true).enable_bwe(Some(Bitrate::mbps(2))).build(self.now);
+        let config = RtcConfig::new().set_rtp_mode(true).enable_bwe(Some(Bitrate::mbps(2)));
+        let mut rtc = change(config).build(self.now);
         rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
         self.clients.push(Client {
             id,

@@ -1,0 +1,148 @@
+//! Offers of ours, on the subscriber side of a dual peer connection: sections are ours to add and to reuse.
+
+use std::time::Instant;
+
+use super::description::{Applied, send_stream};
+use super::{Fault, Peer};
+use crate::api::{CloseReason, Event};
+use crate::forward::stream::Binding;
+use crate::negotiate::{self, OfferedMedia, Review, Reviewed};
+use crate::publish::track::Track;
+use crate::random;
+use crate::slab::{Key, Slab};
+use crate::wire::sdp::Description;
+
+/// Mid of the data section.
+const DATA_MID: &str = "data";
+
+/// A section of our own offers: what it is for, and the subscription it carries.
+struct OwnSection {
+    media: OfferedMedia,
+    down: Option<Key>,
+}
+
+/// An offer of ours that waits for its answer.
+struct Outstanding {
+    id: u32,
+    description: Description,
+}
+
+/// What we offered so far. Sections are never taken away, only reused.
+#[derive(Default)]
+pub(super) struct ServerOffers {
+    sections: Vec<OwnSection>,
+    outstanding: Option<Outstanding>,
+    last_id: u32,
+}
+
+impl ServerOffers {
+    /// Frees the section of a subscription.
+    pub fn release(&mut self, down: Key) {
+        for section in self.sections.iter_mut().filter(|section| section.down == Some(down)) {
+            section.down = None;
+            section.media.send = None;
+        }
+    }
+}
+
+impl Peer {
+    /// Makes an offer of ours with a section for every subscription.
+    pub fn make_offer(&mut self, now: Instant, ice_restart: bool, tracks: &Slab<Track>) -> Result<Event, Fault> {
+        let transport = self.transport(now).map_err(|message| Fault::new(CloseReason::Internal, message))?;
+        if ice_restart && transport.has_remote() {
+            self.negotiation.renew_credentials()?;
+        }
+        for key in self.pending(tracks) {
+            let Some(down) = self.downs.get(key) else { continue };
+            let Some(track) = tracks.get(down.track) else { continue };
+            if self.negotiation.ours.sections.iter().any(|section| section.down == Some(key)) {
+                continue;
+            }
+            let send = Some(send_stream(track, random::number()?, random::number()?));
+            let kind = track.kind();
+            let own = &mut self.negotiation.ours.sections;
+            let sections = own.len();
+            match own.iter_mut().find(|section| section.media.kind == kind && section.down.is_none()) {
+                Some(section) => (section.media.send, section.down) = (send, Some(key)),
+                None if sections < self.config.limits.max_sections => {
+                    let media = OfferedMedia { mid: sections.to_string(), kind, send };
+                    own.push(OwnSection { media, down: Some(key) });
+                }
+                None => {}
+            }
+        }
+        let local = self.local_transport();
+        let media: Vec<OfferedMedia> =
+            self.negotiation.ours.sections.iter().map(|section| section.media.clone()).collect();
+        let description = negotiate::offer(&local, DATA_MID, &media);
+        let sid = |section: &OwnSection| {
+            let down = self.downs.get(section.down?)?;
+            Some((section.media.mid.clone(), tracks.get(down.track)?.publication.sid.clone()))
+        };
+        let mid_to_track = self.negotiation.ours.sections.iter().filter_map(sid).collect();
+        self.negotiation.ours.last_id += 1;
+        let offer_id = self.negotiation.ours.last_id;
+        let sdp = description.to_string();
+        self.negotiation.ours.outstanding = Some(Outstanding { id: offer_id, description });
+        Ok(Event::Offer { peer: self.id, offer_id, sdp, mid_to_track })
+    }
+
+    /// Applies the client's answer to our newest offer; others are ignored.
+    pub fn apply_answer(
+        &mut self,
+        now: Instant,
+        offer_id: u32,
+        sdp: &str,
+        tracks: &Slab<Track>,
+    ) -> Result<Option<Applied>, Fault> {
+        let Some(outstanding) = self.negotiation.ours.outstanding.take_if(|offer| offer.id == offer_id) else {
+            return Ok(None);
+        };
+        let bad = |message: String| Fault::new(CloseReason::ProtocolError, message);
+        let answer = self.parse(sdp).map_err(bad)?;
+        let review =
+            negotiate::review_answer(&outstanding.description, &answer).map_err(|error| bad(error.to_string()))?;
+        self.apply_remote(now, &review, false).map_err(bad)?;
+        self.negotiation.established = true;
+        Ok(Some(self.bind_answered(now, &review, tracks)))
+    }
+
+    fn bind_answered(&mut self, now: Instant, review: &Review, tracks: &Slab<Track>) -> Applied {
+        let mut applied = Applied { events: Vec::new(), bound: Vec::new() };
+        let mut fresh = Vec::new();
+        for section in &self.negotiation.ours.sections {
+            let (Some(key), Some(send)) = (section.down, &section.media.send) else { continue };
+            let Some(down) = self.downs.get(key).filter(|down| down.stream.is_none()) else { continue };
+            let reviewed = review.sections.iter().find(|reviewed| reviewed.mid == section.media.mid);
+            let codec = tracks.get(down.track).and_then(|track| track.codec);
+            let usable = |reviewed: &&Reviewed| {
+                reviewed.client_receives
+                    && !reviewed.rejected
+                    && codec.is_none_or(|codec| crate::forward::can_carry(&reviewed.codecs, codec))
+            };
+            match reviewed.filter(usable) {
+                Some(reviewed) => {
+                    fresh.push((key, down.id, send.ssrc, send.rtx_ssrc.unwrap_or_default(), reviewed.clone()));
+                }
+                None => {
+                    let message = "the client did not accept its section".to_owned();
+                    applied.events.push(Event::SubscriptionFailed { peer: self.id, track: down.id, message });
+                }
+            }
+        }
+        for (key, id, ssrc, rtx_ssrc, reviewed) in fresh {
+            let binding = Binding {
+                mid: reviewed.mid,
+                ssrc,
+                rtx_ssrc,
+                first_timestamp: random::number().unwrap_or(ssrc),
+                codecs: reviewed.codecs,
+                extensions: reviewed.extensions,
+            };
+            self.attach(now, key, binding);
+            applied.bound.push(key);
+            applied.events.push(Event::Subscribed { peer: self.id, track: id });
+        }
+        applied
+    }
+}
