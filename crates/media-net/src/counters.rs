@@ -2,7 +2,7 @@
 
 use auralink_media::api::Counters;
 
-use crate::udp::SendCounters;
+use crate::send::SendCounters;
 
 /// Adds `one` to `sum`, field by field; destructuring makes a new counter impossible to forget.
 macro_rules! core_counters {

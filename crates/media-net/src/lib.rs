@@ -3,8 +3,9 @@
 //! One thread and one UDP port per shard. A wake-up takes what arrived in one `recvmmsg`, lets the core work on it, and
 //! sends the result with as few system calls as the kernel allows: runs of equal-size packets to one destination leave
 //! as one GSO message, all messages in one `sendmmsg`. No allocation and no lock per packet. The crate's unsafe code is
-//! confined to `sys` (kernel objects) and `udp` (message vectors).
+//! confined to `sys` (kernel objects), `udp` and `send` (message vectors).
 
+mod bound;
 mod config;
 mod core;
 mod counters;
@@ -15,8 +16,11 @@ pub mod framing;
 pub mod gso;
 mod interfaces;
 mod mailbox;
+mod routes;
+pub mod send;
 mod shard;
 pub mod stun;
+mod supervisor;
 mod sys;
 mod tcp;
 pub mod udp;

@@ -1,24 +1,22 @@
-//! One shard's thread: wait, take what arrived, let the core work, send the result. Restarts its core when it panics.
+//! The loop of a shard's thread: wait, take what arrived, let the core work, send the result.
 
 use std::io;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use auralink_media::api::{CloseReason, Command, Datagram, Egress, Event, PeerId, Proto, ShardConfig};
+use auralink_media::api::{CloseReason, Command, Datagram, Egress, Event, PeerId, Proto};
 use rustc_hash::FxHashMap;
 
-use crate::config::QueueLimits;
 use crate::core::{Core, CoreFactory};
 use crate::counters::{self, ThreadCounters};
-use crate::directory::{Directory, ShardIndex};
-use crate::events::{EventQueue, NetEvent};
-use crate::mailbox::{Input, Mailbox};
-use crate::sys::{self, Epoll, Ready};
+use crate::events::NetEvent;
+use crate::mailbox::Input;
+use crate::routes::Routes;
+use crate::send::Sender;
+use crate::supervisor::Context;
+use crate::sys::{Epoll, Ready};
 use crate::tcp::{Connection, Flow, Handover};
-use crate::udp::{BATCH, RecvBatch, Sender, UdpSocket};
+use crate::udp::{BATCH, RecvBatch};
 
 /// Full batches taken from one socket before everything else has its turn.
 const MAX_ROUNDS: usize = 4;
@@ -32,82 +30,13 @@ const FAN_OUT: usize = 16;
 const FAN_OUT_LASTS: Duration = Duration::from_millis(20);
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(100);
 const TCP_SWEEP_EVERY: Duration = Duration::from_secs(5);
-const RESTART_PAUSE: Duration = Duration::from_millis(50);
-const RESTART_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 const MAILBOX: u64 = 0;
 const FIRST_SOCKET: u64 = 1;
 const FIRST_CONNECTION: u64 = 1 << 32;
 
-/// What a shard thread owns or shares with the engine; survives a restart of the core.
-pub struct Context {
-    pub index: ShardIndex,
-    pub config: ShardConfig,
-    pub sockets: Vec<UdpSocket>,
-    pub mailbox: Arc<Mailbox>,
-    pub directory: Arc<Mutex<Directory>>,
-    pub events: Arc<EventQueue>,
-    pub counters: Arc<Mutex<ThreadCounters>>,
-    pub stopping: Arc<AtomicBool>,
-    pub queues: QueueLimits,
-    pub gso: bool,
-    pub gather: Duration,
-}
-
-impl Context {
-    fn directory(&self) -> MutexGuard<'_, Directory> {
-        self.directory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn counters(&self) -> MutexGuard<'_, ThreadCounters> {
-        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
-    }
-
-    /// Everything on this shard is gone: say so, and start from nothing.
-    fn fail(&self) {
-        {
-            let mut counters = self.counters();
-            counters.core = counters::without_gauges(&counters.core);
-            counters.failures += 1;
-        }
-        // The directory stays locked until the mailbox is empty, so that no command for a lost peer stays behind.
-        let mut directory = self.directory();
-        let rooms = directory.forget_shard(self.index);
-        self.mailbox.take(&mut Vec::new());
-        self.events.force(NetEvent::ShardFailed { shard: self.index, rooms });
-    }
-}
-
-/// The thread's main function: runs the core until told to stop, and again after a failure.
-pub fn run<F: CoreFactory>(context: &Context, factory: &F) {
-    sys::fine_timers();
-    let mut pause = RESTART_PAUSE;
-    while !context.stopping() {
-        let started = Instant::now();
-        let carried = *context.counters();
-        // What unwinding leaves half-done is dropped with the loop; the shared parts keep their invariants per lock.
-        let outcome = catch_unwind(AssertUnwindSafe(|| ShardLoop::new(context, factory, carried)?.run()));
-        if matches!(outcome, Ok(Ok(()))) {
-            return;
-        }
-        context.fail();
-        pause = if started.elapsed() > RESTART_PAUSE_MAX { RESTART_PAUSE } else { (pause * 2).min(RESTART_PAUSE_MAX) };
-        wait_or_stop(context, pause);
-    }
-}
-
-fn wait_or_stop(context: &Context, pause: Duration) {
-    let until = Instant::now() + pause;
-    while !context.stopping() && Instant::now() < until {
-        std::thread::sleep(RESTART_PAUSE.min(pause));
-    }
-}
-
-struct ShardLoop<'a, C> {
+/// The state of one run of a shard; gone when it fails.
+pub struct ShardLoop<'a, C> {
     context: &'a Context,
     core: C,
     epoll: Epoll,
@@ -132,7 +61,7 @@ struct ShardLoop<'a, C> {
 }
 
 impl<'a, C: Core> ShardLoop<'a, C> {
-    fn new<F: CoreFactory<Core = C>>(
+    pub fn new<F: CoreFactory<Core = C>>(
         context: &'a Context,
         factory: &F,
         carried: ThreadCounters,
@@ -166,7 +95,8 @@ impl<'a, C: Core> ShardLoop<'a, C> {
         })
     }
 
-    fn run(mut self) -> io::Result<()> {
+    /// Runs until told to stop.
+    pub fn run(mut self) -> io::Result<()> {
         loop {
             let timeout = self.timeout();
             self.epoll.wait(timeout, &mut self.ready)?;
@@ -464,48 +394,4 @@ fn too_slow(peer: PeerId) -> Event {
 
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EBADF | libc::ENOTSOCK | libc::EFAULT | libc::EINVAL))
-}
-
-/// Which socket reaches an address: the one it was last heard on when several could.
-struct Routes {
-    /// Sockets by family, IPv4 first.
-    first: [Option<usize>; 2],
-    ambiguous: bool,
-    heard: FxHashMap<SocketAddr, usize>,
-}
-
-/// Addresses remembered at most, per shard with several sockets of one family.
-const MAX_HEARD: usize = 100_000;
-
-impl Routes {
-    fn new(sockets: &[UdpSocket]) -> Routes {
-        let v4 = SocketAddr::from(([0, 0, 0, 0], 0));
-        let v6 = SocketAddr::from(([0u16; 8], 0));
-        let able = |address: SocketAddr| sockets.iter().filter(move |s| s.reaches(&address)).count();
-        let first = |address: SocketAddr| {
-            let exact = sockets.iter().position(|s| s.local().is_ipv4() == address.is_ipv4());
-            exact.or_else(|| sockets.iter().position(|s| s.reaches(&address)))
-        };
-        Routes { first: [first(v4), first(v6)], ambiguous: able(v4) > 1 || able(v6) > 1, heard: FxHashMap::default() }
-    }
-
-    fn learn(&mut self, socket: usize, batch: &[Datagram<'_>]) {
-        if !self.ambiguous {
-            return;
-        }
-        for datagram in batch {
-            if self.heard.len() >= MAX_HEARD && !self.heard.contains_key(&datagram.source) {
-                self.heard.clear();
-            }
-            self.heard.insert(datagram.source, socket);
-        }
-    }
-
-    fn socket(&self, destination: &SocketAddr) -> usize {
-        let [v4, v6] = self.first;
-        let default = if destination.is_ipv4() { v4 } else { v6 };
-        let heard = if self.ambiguous { self.heard.get(destination).copied() } else { None };
-        // An address no socket reaches goes to the first, whose refusal is counted.
-        heard.or(default).unwrap_or(0)
-    }
 }
