@@ -1,6 +1,5 @@
 /** The call: stage, bar and panels around one connected room. */
 import { RoomAudioRenderer, RoomContext, useChat } from "@livekit/components-react";
-import type { Room } from "livekit-client";
 import { useState } from "react";
 import { useTitle } from "../app/useTitle";
 import { useShareInvite } from "../ui/ShareInvite";
@@ -8,6 +7,7 @@ import { ControlBar } from "./ControlBar";
 import { CallHeader } from "./CallHeader";
 import { ChatPanel } from "./ChatPanel";
 import type { CallRoom } from "./CallGate";
+import type { Connected } from "./connect";
 import { ConnectionBanner } from "./ConnectionBanner";
 import { HelpDialog } from "./HelpDialog";
 import { PeoplePanel } from "./PeoplePanel";
@@ -20,21 +20,21 @@ import { useUnread } from "./useUnread";
 
 export type Panel = "chat" | "people" | null;
 
-export function Call({ call, room }: { call: Room; room: CallRoom }) {
+export function Call({ connected, room }: { connected: Connected; room: CallRoom }) {
   return (
-    <RoomContext value={call}>
+    <RoomContext value={connected.room}>
       <RoomAudioRenderer />
-      <CallView room={room} />
+      <CallView room={room} arrivals={connected.arrivals} />
     </RoomContext>
   );
 }
 
-function CallView({ room }: { room: CallRoom }) {
+function CallView({ room, arrivals }: { room: CallRoom; arrivals: Connected["arrivals"] }) {
   useTitle(room.name);
   const [panel, setPanel] = useState<Panel>(null);
   const [layout, setLayout] = useState<Layout>("grid");
   const [help, setHelp] = useState(false);
-  const media = useMedia();
+  const media = useMedia(arrivals);
   const chat = useChat();
   const unread = useUnread(chat.chatMessages, panel === "chat");
   const { share, dialog } = useShareInvite(room);

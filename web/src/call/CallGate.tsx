@@ -8,7 +8,7 @@ import { asProblem, type Problem } from "../api/problem";
 import { endReason } from "../lib/farewell";
 import type { EndedState } from "../pages/Ended";
 import { Call } from "./Call";
-import { connect } from "./connect";
+import { connect, putAway, type Connected } from "./connect";
 import { PreJoin, type Entrance } from "./PreJoin";
 
 export interface CallRoom {
@@ -17,7 +17,7 @@ export interface CallRoom {
   invite_code?: string | null;
 }
 
-type Phase = { kind: "lobby"; problem: Problem | null; attempt: number } | { kind: "joining"; attempt: number } | { kind: "in"; call: Room };
+type Phase = { kind: "lobby"; problem: Problem | null; attempt: number } | { kind: "joining"; attempt: number } | { kind: "in"; connected: Connected };
 
 export function CallGate({
   room,
@@ -49,7 +49,8 @@ export function CallGate({
     const attempt = phase.kind === "in" ? 0 : phase.attempt;
     setPhase({ kind: "joining", attempt });
     try {
-      const call = await connect(await obtain(entrance.name), entrance);
+      const connected = await connect(await obtain(entrance.name), entrance);
+      const call = connected.room;
       if (gone.current) {
         void call.disconnect();
         return;
@@ -64,15 +65,14 @@ export function CallGate({
         };
         if (!gone.current) void navigate("/ended", { replace: true, state: ended });
       });
-      setPhase({ kind: "in", call });
+      setPhase({ kind: "in", connected });
     } catch (error) {
-      entrance.camera?.stop();
-      entrance.microphone?.stop();
+      putAway(entrance);
       setPhase({ kind: "lobby", problem: asProblem(error), attempt: attempt + 1 });
     }
   };
 
-  if (phase.kind === "in") return <Call call={phase.call} room={room} />;
+  if (phase.kind === "in") return <Call connected={phase.connected} room={room} />;
   return (
     <PreJoin
       // A new attempt starts with fresh preview tracks: the last ones went into the failed connection.

@@ -50,10 +50,10 @@ export function ControlBar(props: Props) {
           </>
         }
       >
-        <Switch on={media.microphoneOn} what="microphone" busy={media.busy === "microphone"} onClick={media.toggleMicrophone} icon={<Mic size={22} />} offIcon={<MicOff size={22} />} hint="M" />
+        <Switch on={media.microphoneOn} what="microphone" busy={media.busy.microphone} onClick={media.toggleMicrophone} icon={<Mic size={22} />} offIcon={<MicOff size={22} />} hint="M" />
       </Split>
       <Split menuLabel="Choose camera" menu={<DeviceChoices kind="videoinput" label="Camera" media={media} />}>
-        <Switch on={media.cameraOn} what="camera" busy={media.busy === "camera"} onClick={media.toggleCamera} icon={<Video size={22} />} offIcon={<VideoOff size={22} />} hint="V" />
+        <Switch on={media.cameraOn} what="camera" busy={media.busy.camera} onClick={media.toggleCamera} icon={<Video size={22} />} offIcon={<VideoOff size={22} />} hint="V" />
       </Split>
       {canShareScreen() && (
         <button
@@ -63,7 +63,7 @@ export function ControlBar(props: Props) {
           aria-pressed={media.screenOn}
           aria-label={media.screenOn ? "Stop sharing your screen" : "Share your screen"}
           title={media.screenOn ? "Stop sharing (S)" : "Share your screen (S)"}
-          disabled={media.busy === "screen"}
+          disabled={media.busy.screen}
           onClick={media.toggleScreen}
         >
           <MonitorUp size={22} />

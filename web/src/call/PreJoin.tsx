@@ -17,8 +17,8 @@ import { usePreviewCamera, usePreviewMicrophone, type DeviceState, type PreviewD
 
 export interface Entrance {
   name: string;
-  camera: LocalVideoTrack | undefined;
-  microphone: LocalAudioTrack | undefined;
+  camera: Promise<LocalVideoTrack | undefined>;
+  microphone: Promise<LocalAudioTrack | undefined>;
   cameraId: string | undefined;
   microphoneId: string | undefined;
   speakerId: string | undefined;

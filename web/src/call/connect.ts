@@ -1,11 +1,17 @@
 /** Opening the connection of a call. */
-import { ConnectionError, ConnectionErrorReason, Room, type LocalAudioTrack, type LocalVideoTrack } from "livekit-client";
+import { ConnectionError, ConnectionState, ConnectionErrorReason, Room, type LocalAudioTrack, type LocalVideoTrack } from "livekit-client";
 import type { JoinToken } from "../api/client";
 import { Problem } from "../api/problem";
 import { toast } from "../ui/toasts";
 import type { Entrance } from "./PreJoin";
 
-export async function connect(grant: JoinToken, entrance: Entrance): Promise<Room> {
+/** A room that is open, and when the devices a person came with have arrived in it (or turned out not to come). */
+export interface Connected {
+  room: Room;
+  arrivals: { microphone: Promise<void>; camera: Promise<void> };
+}
+
+export async function connect(grant: JoinToken, entrance: Entrance): Promise<Connected> {
   const room = new Room({
     adaptiveStream: true,
     dynacast: true,
@@ -16,12 +22,19 @@ export async function connect(grant: JoinToken, entrance: Entrance): Promise<Roo
   try {
     await room.connect(grant.url, grant.token);
   } catch (error) {
-    entrance.camera?.stop();
-    entrance.microphone?.stop();
     throw connectionProblem(error);
   }
-  await Promise.all([publish(room, entrance.microphone, "microphone"), publish(room, entrance.camera, "camera")]);
-  return room;
+  // Nobody waits at the door for a device: the browser may still be asking for permission.
+  const arrivals = {
+    microphone: publish(room, entrance.microphone, "microphone"),
+    camera: publish(room, entrance.camera, "camera"),
+  };
+  return { room, arrivals };
+}
+
+/** For an entrance that led nowhere. */
+export function putAway(entrance: Entrance): void {
+  for (const track of [entrance.camera, entrance.microphone]) void track.then((started) => started?.stop());
 }
 
 function device(deviceId: string | undefined): { deviceId?: string } {
@@ -29,8 +42,13 @@ function device(deviceId: string | undefined): { deviceId?: string } {
 }
 
 /** A track that cannot be published is no reason to keep somebody out of the call. */
-async function publish(room: Room, track: LocalAudioTrack | LocalVideoTrack | undefined, what: string): Promise<void> {
+async function publish(room: Room, coming: Promise<LocalAudioTrack | LocalVideoTrack | undefined>, what: string): Promise<void> {
+  const track = await coming;
   if (!track) return;
+  if (room.state === ConnectionState.Disconnected) {
+    track.stop();
+    return;
+  }
   try {
     await room.localParticipant.publishTrack(track);
   } catch {

@@ -1,15 +1,17 @@
 /** The three switches of a call, with what went wrong said in words. */
 import { useLocalParticipant, useRoomContext } from "@livekit/components-react";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { advice, mediaFailure, type MediaKind } from "../lib/mediaFailure";
 import { remember } from "../lib/remembered";
 import { announce, toast } from "../ui/toasts";
+import type { Connected } from "./connect";
 
 export interface Media {
   microphoneOn: boolean;
   cameraOn: boolean;
   screenOn: boolean;
-  busy: MediaKind | null;
+  /** What is on its way and cannot be switched at the moment. */
+  busy: Readonly<Record<MediaKind, boolean>>;
   toggleMicrophone: () => void;
   toggleCamera: () => void;
   toggleScreen: () => void;
@@ -17,14 +19,22 @@ export interface Media {
   switchDevice: (kind: MediaDeviceKind, deviceId: string) => void;
 }
 
-export function useMedia(): Media {
+export function useMedia(arrivals: Connected["arrivals"]): Media {
   const room = useRoomContext();
   const { localParticipant, isMicrophoneEnabled, isCameraEnabled, isScreenShareEnabled } = useLocalParticipant();
-  const [busy, setBusy] = useState<MediaKind | null>(null);
+  // The devices somebody came with are still arriving: a switch now would publish a second track beside them.
+  const [busy, setBusy] = useState<Record<MediaKind, boolean>>({ microphone: true, camera: true, screen: false });
+  const mark = (kind: MediaKind, on: boolean) => setBusy((now) => ({ ...now, [kind]: on }));
+
+  useEffect(() => {
+    for (const kind of ["microphone", "camera"] as const) {
+      void arrivals[kind].then(() => setBusy((now) => ({ ...now, [kind]: false })));
+    }
+  }, [arrivals]);
 
   const turn = async (kind: MediaKind, run: () => Promise<unknown>, said: string) => {
-    if (busy === kind) return;
-    setBusy(kind);
+    if (busy[kind]) return;
+    mark(kind, true);
     try {
       await run();
       announce(said);
@@ -35,7 +45,7 @@ export function useMedia(): Media {
       const { title, text } = advice(kind, failure);
       toast(`${title}. ${text}`, "danger");
     } finally {
-      setBusy(null);
+      mark(kind, false);
     }
   };
 

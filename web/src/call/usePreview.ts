@@ -19,8 +19,11 @@ export interface PreviewDevice<T> {
   deviceId: string | undefined;
   turn: (on: boolean) => void;
   choose: (deviceId: string) => void;
-  /** Gives the running track away; this hook will no longer stop it. */
-  take: () => T | undefined;
+  /**
+   * Gives the track away; this hook will no longer stop it. One that is still starting, perhaps because the browser is
+   * asking for permission, comes when it is there; undefined means off or failed.
+   */
+  take: () => Promise<T | undefined>;
 }
 
 const CAMERA: Starter<LocalVideoTrack> = {
@@ -53,39 +56,51 @@ function usePreviewDevice<T extends LocalVideoTrack | LocalAudioTrack>(
   const [state, setState] = useState<DeviceState<T>>(firstOn ? { kind: "starting" } : { kind: "off" });
   const [deviceId, setDeviceId] = useState(firstDevice);
   const running = useRef<T | undefined>(undefined);
+  const coming = useRef<Promise<T | undefined> | undefined>(undefined);
   // Only the newest start may show its result: permissions can take as long as a person takes.
   const newest = useRef(0);
+  const taken = useRef<number | undefined>(undefined);
 
   const stop = useCallback(() => {
     newest.current += 1;
     running.current?.stop();
     running.current = undefined;
+    coming.current = undefined;
   }, []);
 
-  const start = useCallback(
-    async (id: string | undefined) => {
-      stop();
-      const attempt = newest.current;
-      setState({ kind: "starting" });
+  const attemptStart = useCallback(
+    async (attempt: number, id: string | undefined): Promise<T | undefined> => {
       try {
         const track = await startAny(starter, id);
+        if (attempt === taken.current) return track;
         if (attempt !== newest.current) {
           track.stop();
-          return;
+          return undefined;
         }
         running.current = track;
         setState({ kind: "on", track });
+        return track;
       } catch (error) {
         if (attempt === newest.current) setState({ kind: "failed", failure: mediaFailure(error, window.isSecureContext) });
+        return undefined;
       }
     },
-    [starter, stop],
+    [starter],
+  );
+
+  const start = useCallback(
+    (id: string | undefined) => {
+      stop();
+      setState({ kind: "starting" });
+      coming.current = attemptStart(newest.current, id);
+    },
+    [attemptStart, stop],
   );
 
   useEffect(() => {
     // Asking the operating system for a device is what this effect synchronises with.
     // eslint-disable-next-line react-hooks/set-state-in-effect
-    if (firstOn) void start(firstDevice);
+    if (firstOn) start(firstDevice);
     return stop;
     // The first choice counts once; later ones come through turn and choose.
     // eslint-disable-next-line react-hooks/exhaustive-deps
@@ -96,7 +111,7 @@ function usePreviewDevice<T extends LocalVideoTrack | LocalAudioTrack>(
     deviceId,
     turn: (on) => {
       save(deviceId, on);
-      if (on) void start(deviceId);
+      if (on) start(deviceId);
       else {
         stop();
         setState({ kind: "off" });
@@ -105,11 +120,13 @@ function usePreviewDevice<T extends LocalVideoTrack | LocalAudioTrack>(
     choose: (id) => {
       setDeviceId(id);
       save(id, true);
-      void start(id);
+      start(id);
     },
     take: () => {
-      const track = running.current;
+      taken.current = newest.current;
+      const track = coming.current ?? Promise.resolve(undefined);
       running.current = undefined;
+      coming.current = undefined;
       return track;
     },
   };

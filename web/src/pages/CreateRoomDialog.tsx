@@ -40,7 +40,7 @@ export function CreateRoomDialog({ onClose }: { onClose: () => void }) {
             {problem.detail}
           </Notice>
         )}
-        <Field label="Name" name="name" placeholder="Weekly sync" autoComplete="off" autoFocus error={errors["name"]} />
+        <Field label="Name" name="name" placeholder="Weekly sync" autoComplete="off" error={errors["name"]} />
         <fieldset className="choices">
           <legend>Who may join</legend>
           {POLICIES.map(({ value, title, text }) => {

@@ -121,7 +121,8 @@ export class Session {
   private accept(grant: Grant): void {
     this.token = grant.access_token;
     this.expiresAt = this.host.now() + grant.expires_in * 1000;
-    this.renewIn(Math.max(SHORTEST_RENEWAL_MS, grant.expires_in * 1000 - RENEW_BEFORE_EXPIRY_MS));
+    const life = grant.expires_in * 1000;
+    this.renewIn(Math.max(SHORTEST_RENEWAL_MS, life - Math.min(RENEW_BEFORE_EXPIRY_MS, life / 2)));
     this.become({ kind: "signed-in", user: grant.user });
   }
 

@@ -9,7 +9,11 @@ export function Dialog({ title, onClose, children }: { title: string; onClose: (
   useEffect(() => {
     const dialog = ref.current;
     const opener = document.activeElement;
-    if (dialog && !dialog.open) dialog.showModal();
+    if (dialog && !dialog.open) {
+      dialog.showModal();
+      // The platform would choose the close button, which comes first.
+      dialog.querySelector<HTMLElement>("form input, input[readonly]")?.focus();
+    }
     return () => {
       dialog?.close();
       if (opener instanceof HTMLElement) opener.focus();

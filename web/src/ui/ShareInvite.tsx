@@ -20,7 +20,7 @@ export function useShareInvite(room: Shared): { share: () => Promise<void>; dial
   const dialog = byHand && (
     <Dialog title="Invite address" onClose={() => setByHand(null)}>
       <p className="soft">This browser does not let the page copy. Select the address and copy it.</p>
-      <Field label="Address" readOnly value={byHand} onFocus={(event) => event.target.select()} autoFocus />
+      <Field label="Address" readOnly value={byHand} onFocus={(event) => event.target.select()} />
     </Dialog>
   );
   return { share, dialog };
