@@ -7,6 +7,7 @@ mod egress;
 mod feedback;
 pub(crate) mod ingress;
 mod server_offer;
+mod streams;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
