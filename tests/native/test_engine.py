@@ -16,7 +16,6 @@ import pytest
 from auralink import _native
 from auralink.media import native_build
 
-
 OFFERS = Path(__file__).parents[2] / "crates" / "media" / "tests" / "offers"
 
 

@@ -7,7 +7,8 @@ from sqlalchemy import URL
 from starlette.types import ASGIApp
 
 from auralink.app.console import Console
-from auralink.app.roles import Role, install
+from auralink.app.domains import install
+from auralink.app.roles import Role
 from auralink.app.settings import AppSettings
 from auralink.kit.assembly import Assembly
 from auralink.kit.db import Database, DatabaseSettings

@@ -45,7 +45,7 @@ class Console:
             try:
                 response = await self._files.get_response(path, scope)
             except HTTPException as error:
-                if error.status_code != 404 or Path(path).suffix or path.startswith("api/"):
+                if error.status_code != 404 or Path(path).suffix or path.split("/")[0] == "api":
                     raise
             else:
                 cached = path.startswith("assets/")  # names there carry a digest of the content

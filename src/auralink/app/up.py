@@ -10,6 +10,7 @@ import structlog
 from auralink import __version__
 from auralink.app.assembly import Listener, assemble
 from auralink.app.data import Data, StateInUse, alone_in, open_data
+from auralink.app.domains import MediaCoreUnusable
 from auralink.app.platform import Platform, TaskEnded
 from auralink.app.progress import Progress, Tell
 from auralink.app.roles import NEEDS_DATABASE, Role
@@ -25,7 +26,7 @@ from auralink.kit.telemetry import TelemetrySettings, configure_tracing
 
 log = structlog.get_logger(__name__)
 
-EXPECTED = (PortTaken, PostgresFailed, SettingsError, StateInUse, DatabaseUnavailable, TaskEnded)
+EXPECTED = (PortTaken, PostgresFailed, SettingsError, StateInUse, DatabaseUnavailable, TaskEnded, MediaCoreUnusable)
 """What can keep a platform from starting and is told in a sentence; anything else is a bug and shows its traceback."""
 
 

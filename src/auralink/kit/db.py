@@ -172,10 +172,10 @@ class Database:
         """Commits when the block ends, rolls back when it raises. Raises DatabaseUnavailable when there is no
         connection to be had in time."""
         async with AsyncSession(self.engine, expire_on_commit=False) as session:
-            with _translated(connecting=True):
+            with translated(connecting=True):
                 await _show_rows_to(session, principal)
             tx = Tx(session, principal)
-            with _translated():
+            with translated():
                 yield tx
                 await session.flush()
                 if events := tx.take_events():
@@ -211,7 +211,7 @@ class Database:
 
     async def check(self) -> None:
         """One round trip. Raises DatabaseUnavailable saying why."""
-        with _translated(connecting=True):
+        with translated(connecting=True):
             async with self.engine.connect() as connection:
                 await connection.execute(text("select 1"))
 
@@ -269,7 +269,7 @@ def _principal_settings(principal: Principal) -> dict[str, str]:
     }
 
 
-class _translated:  # noqa: N801 (reads as a statement where it is used)
+class translated:  # noqa: N801 (reads as a statement where it is used)
     """Turns the driver's and the pool's ways of giving up into errors of ours. `connecting`: our own code runs alone,
     so a failed socket is the database's; elsewhere it may be any other service's."""
 

@@ -11,9 +11,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, text
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from auralink.kit.db import asyncpg_url
+from auralink.kit.db import DatabaseUnavailable, asyncpg_url, translated
 from auralink.kit.settings import SettingsError
 
 APPLICATION_ROLE = "auralink_app"
@@ -58,8 +58,12 @@ class Migrations:
         settings = {"lock_timeout": _LOCK_TIMEOUT, "application_name": "auralink-migrate"}
         engine = create_async_engine(self._url, connect_args={"timeout": 10, "server_settings": settings})
         try:
-            async with engine.connect() as connection:
-                yield connection
+            with translated(connecting=False):
+                connection = await _open(engine)
+                try:
+                    yield connection
+                finally:
+                    await connection.close()
         finally:
             await engine.dispose()
 
@@ -75,6 +79,15 @@ class Migrations:
         head = script.get_current_head() or ""
         pending = [r.revision for r in script.iterate_revisions(head, current or "base")]
         return Status(current, head, tuple(reversed(pending)))
+
+
+async def _open(engine: AsyncEngine) -> AsyncConnection:
+    try:
+        with translated(connecting=True):
+            return await engine.connect()
+    except DatabaseUnavailable as error:
+        where = f"{engine.url.host or 'localhost'}:{engine.url.port or 5432}/{engine.url.database}"
+        raise DatabaseUnavailable(f"The database at {where} does not answer: {error}") from error
 
 
 def run_sql(script: str) -> None:

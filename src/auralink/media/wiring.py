@@ -35,7 +35,7 @@ def install(assembly: Assembly, *, own_webhook: Callable[[], str | None]) -> Non
         return list(dict.fromkeys([*([own] if own else []), *settings.media_webhook_urls]))
 
     webhooks = Webhooks(urls, keys, assembly.core.state_directory / "media")
-    engine = _start(settings)
+    engine = _start(assembly, settings)
     rooms = Rooms(engine, keys, webhooks, defaults, Limits())
 
     @asynccontextmanager
@@ -69,7 +69,7 @@ def install(assembly: Assembly, *, own_webhook: Callable[[], str | None]) -> Non
     assembly.drain("media-rooms", goodbye)
 
 
-def _start(settings: MediaSettings) -> Engine:
+def _start(assembly: Assembly, settings: MediaSettings) -> Engine:
     """Raises OSError for a port that is taken, StaleNativeBuildError."""
     require_current_build()
     from auralink._native import Engine as NativeEngine
@@ -81,6 +81,7 @@ def _start(settings: MediaSettings) -> Engine:
         tcp_port=settings.media_tcp_port,
         shards=settings.media_shards,
     )
+    assembly.facts.append(("Media", f"UDP {', '.join(map(str, engine.udp_ports))}, TCP {engine.tcp_port}"))
     for warning in engine.warnings:
         log.warning("media.engine", warning=warning)
     return engine
