@@ -290,3 +290,144 @@ impl DownStream {
         })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::api::{Kind, PeerId, Proto, Publication, RoomId, Source as TrackSource, TrackId};
+    use crate::line::Line;
+    use crate::packet::Fields;
+    use crate::slab::{Key, Slab};
+    use crate::transport::{Keying, Path};
+    use crate::wire::rtp::Header;
+    use crate::wire::srtp::Profile;
+
+    const PAYLOAD: &[u8] = b"a frame of opus or of video";
+
+    struct Setup {
+        now: Instant,
+        track: Track,
+        key: Key,
+        line: Line,
+        egress: Egress,
+    }
+
+    fn setup(kind: Kind) -> Setup {
+        let now = Instant::now();
+        let publication = Publication {
+            track: TrackId(1),
+            sid: "TR_1".into(),
+            stream_id: "PA_1|TR_1".into(),
+            kind,
+            source: TrackSource::Unknown,
+            muted: false,
+            layers: vec![],
+            mid: "0".into(),
+        };
+        let (mut peers, mut tracks) = (Slab::new(), Slab::new());
+        let mut track = Track::new(RoomId(1), peers.insert(PeerId(1)), publication);
+        let key = tracks.insert(());
+        track.on_packet(now, 0, 77, PAYLOAD.len(), 0);
+        for index in 0..20 {
+            let layer = track.layers[0].as_mut().unwrap();
+            layer.store.insert(now, index, 960 * index as u32, false, PAYLOAD);
+        }
+        let material = (0..88).collect();
+        let keying = Keying { profile: Profile::AeadAes256Gcm, material, active: false };
+        let path = Path { proto: Proto::Udp, address: ([127, 0, 0, 1], 9).into() };
+        let line = Line::new(&keying, path).unwrap();
+        Setup { now, track, key, line, egress: Egress::default() }
+    }
+
+    fn stream(codec: Codec, rtx: Option<u8>, now: Instant) -> DownStream {
+        let own = NegotiatedCodec {
+            payload_type: 100,
+            codec,
+            rtx,
+            nack: true,
+            pli: false,
+            fir: false,
+            transport_cc: true,
+            remb: false,
+            red_inner: None,
+        };
+        let extensions = ExtensionIds { mid: 4, transport_cc: 3, dependency_descriptor: 8, ..ExtensionIds::default() };
+        let binding = Binding {
+            mid: "0".into(),
+            ssrc: 0x1111_1111,
+            rtx_ssrc: 0x2222_2222,
+            first_timestamp: 5000,
+            codecs: vec![own],
+            extensions,
+        };
+        DownStream::new(now, codec.kind() == Kind::Video, binding)
+    }
+
+    impl Setup {
+        /// Forwards the packet with this index and gives the datagram.
+        fn forward(&mut self, stream: &mut DownStream, codec: Codec, index: u64, descriptor: bool) -> Vec<u8> {
+            let datagram = [&[0xDD, 0xDD][..], PAYLOAD].concat();
+            let timestamp = 960 * index as u32;
+            let fields = Fields { layer: 0, index, timestamp, marker: false, codec, keyframe: true, vp8: None };
+            let packet = Packet::new(self.key, &(2..datagram.len()), descriptor.then_some(0..2), fields);
+            let mut out = Outlet { now: self.now, line: &mut self.line, egress: &mut self.egress };
+            assert_eq!(stream.forward(Some(0), &self.track, &packet, &datagram, &mut out), Outcome::Sent);
+            self.take()
+        }
+
+        fn resend(&mut self, stream: &mut DownStream, sequence: u16) -> Option<Vec<u8>> {
+            let round_trip = Duration::from_millis(50);
+            let mut out = Outlet { now: self.now, line: &mut self.line, egress: &mut self.egress };
+            stream.resend(&self.track, sequence, round_trip, &mut out).then(|| self.take())
+        }
+
+        fn take(&mut self) -> Vec<u8> {
+            let transmit = self.egress.transmits.pop().unwrap();
+            let datagram = self.egress.buffer.get(transmit.start..transmit.start + transmit.len).unwrap().to_vec();
+            self.egress.clear();
+            datagram
+        }
+    }
+
+    #[test]
+    fn without_a_repair_stream_the_very_same_packet_is_sent_again() {
+        let mut setup = setup(Kind::Audio);
+        let mut stream = stream(Codec::Opus, None, setup.now);
+        let first = setup.forward(&mut stream, Codec::Opus, 5, false);
+        setup.forward(&mut stream, Codec::Opus, 6, false);
+        let sequence = Header::parse(&first).unwrap().sequence;
+        // Anything else under the same sequence number would use an encryption nonce twice.
+        assert_eq!(setup.resend(&mut stream, sequence), Some(first));
+        assert_eq!(setup.resend(&mut stream, sequence), None, "it is on its way");
+    }
+
+    #[test]
+    fn on_a_repair_stream_it_is_sent_as_a_packet_of_its_own() {
+        let mut setup = setup(Kind::Video);
+        let mut stream = stream(Codec::Av1, Some(101), setup.now);
+        let first = setup.forward(&mut stream, Codec::Av1, 5, true);
+        let sequence = Header::parse(&first).unwrap().sequence;
+        let again = setup.resend(&mut stream, sequence).unwrap();
+        let header = Header::parse(&again).unwrap();
+        assert_eq!((header.ssrc, header.payload_type), (0x2222_2222, 101));
+        assert_eq!(header.timestamp, Header::parse(&first).unwrap().timestamp);
+    }
+
+    #[test]
+    fn a_packet_that_cannot_be_made_again_bit_by_bit_is_not_resent_under_its_number() {
+        let mut setup = setup(Kind::Video);
+        let mut stream = stream(Codec::Av1, None, setup.now);
+        let extended = setup.forward(&mut stream, Codec::Av1, 5, true);
+        let header = Header::parse(&extended).unwrap();
+        assert_eq!(header.extension(&extended, 8), Some(&[0xDD, 0xDD][..]));
+        assert_eq!(setup.resend(&mut stream, header.sequence), None);
+        let plain = setup.forward(&mut stream, Codec::Av1, 6, false);
+        let sequence = Header::parse(&plain).unwrap().sequence;
+        let (codecs, extensions) = (stream.binding.codecs.clone(), ExtensionIds { mid: 9, ..Default::default() });
+        stream.renegotiated(codecs, extensions);
+        assert_eq!(setup.resend(&mut stream, sequence), None, "its header would look different now");
+        setup.forward(&mut stream, Codec::Av1, 7, false);
+        assert_eq!(setup.resend(&mut stream, sequence), None);
+    }
+}
