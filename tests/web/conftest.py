@@ -51,10 +51,7 @@ def _livekit_server(binary: str) -> Iterator[dict[str, str]]:
     port, tcp, udp = free_ports(3)
     config = f"port: {port}\nkeys: {{{_KEY}: {_SECRET}}}\nrtc: {{tcp_port: {tcp}, udp_port: {udp}}}\n"
     command = [binary, "--bind", "127.0.0.1", "--node-ip", "127.0.0.1", "--config-body", config]
-    # The program is the one that whoever runs the tests names.
-    process = subprocess.Popen(  # noqa: S603
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield {
             "AURALINK_LIVEKIT_URL": f"ws://127.0.0.1:{port}",

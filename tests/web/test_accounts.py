@@ -2,7 +2,7 @@
 
 import httpx
 import pytest
-from playwright.async_api import Request, expect
+from playwright.async_api import Request, Route, expect
 from tests.platform import Platform
 from tests.web.conftest import MakeVisitor
 
@@ -36,6 +36,25 @@ async def test_what_only_the_server_knows_stands_beside_its_field_too(visit: Mak
     await expect(ada.field("Password")).to_have_attribute("aria-invalid", "true")
     await expect(ada.field("Password")).to_be_focused()
     await expect(ada.field("Password")).to_have_value("aaaaaaaaaaaa")
+
+
+async def test_sign_up_says_when_it_needs_an_invitation_or_is_closed(visit: MakeVisitor) -> None:
+    ada = await visit()
+    mode = "invitation"
+
+    async def answer(route: Route) -> None:
+        await (route.fulfill(json={"mode": mode}) if route.request.method == "GET" else route.fallback())
+
+    await ada.page.route("**/api/v1/auth/signup", answer)
+    await ada.page.goto("/sign-up")
+    await expect(ada.field("Invitation")).to_be_visible()
+    await ada.button("Create account").click()
+    await expect(ada.field("Invitation")).to_have_accessible_description("Enter your invitation.")
+
+    mode = "closed"
+    await ada.page.reload()
+    await expect(ada.page.get_by_text("This server takes no new accounts")).to_be_visible()
+    await expect(ada.button("Create account")).to_be_disabled()
 
 
 async def test_a_wrong_password_says_no_more_than_that(visit: MakeVisitor) -> None:

@@ -146,6 +146,19 @@ async def test_deleting_the_room_ends_the_call_and_says_so(visit: MakeVisitor) -
     await expect(grace.page.get_by_role("heading", name="This invitation does not work")).to_be_visible()
 
 
+async def test_the_host_can_send_somebody_out(visit: MakeVisitor) -> None:
+    ada, grace, _ = await _host_and_guest(visit)
+
+    await ada.button("People").click()
+    await ada.button("More for Grace Hopper").click()
+    await ada.page.get_by_role("menuitem", name="Remove from the call").click()
+
+    await expect(grace.page.get_by_role("heading", name="You were removed from the call")).to_be_visible()
+    await expect(grace.page.get_by_role("link", name="Join again")).to_be_hidden()
+    await expect(ada.page.get_by_role("list", name="Participants").get_by_role("listitem")).to_have_count(1)
+    await expect(ada.page.get_by_text("Nobody else is here yet.")).to_be_visible()
+
+
 async def test_joining_twice_tells_the_first_window(visit: MakeVisitor) -> None:
     ada, _, _ = await _host_and_guest(visit)
     again = Visitor(ada.context, await ada.context.new_page())

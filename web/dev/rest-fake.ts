@@ -66,12 +66,13 @@ export function restFake(): Plugin {
 }
 
 const ROUTES: readonly [method: string, path: RegExp, run: (call: Call) => [status: number, body?: unknown]][] = [
+  ["GET", /^auth\/signup$/, () => [200, { mode: "open" }]],
   ["POST", /^auth\/signup$/, signUp],
   ["POST", /^auth\/login$/, logIn],
   ["POST", /^auth\/refresh$/, renew],
   ["POST", /^auth\/logout$/, logOut],
   ["GET", /^users\/me$/, (call) => [200, shown(caller(call))]],
-  ["PATCH", /^users\/me$/, (call) => [200, shown(Object.assign(caller(call), { name: text(call, "name") }))]],
+  ["PATCH", /^users\/me$/, (call) => [200, shown(Object.assign(caller(call), { name: text(call, "name"), aura_id: text(call, "aura_id") }))]],
   ["GET", /^rooms$/, listRooms],
   ["POST", /^rooms$/, createRoom],
   ["GET", /^rooms\/([^/]+)$/, (call) => [200, room(call)]],

@@ -36,8 +36,17 @@ export function createApi(session: Session) {
       answer(
         http.POST("/api/v1/invites/{code}/token", { params: { path: { code } }, body: { display_name }, ...limited() }),
       ),
-    updateMe: (name: string): Promise<components["schemas"]["UserOut"]> =>
-      answer(http.PATCH("/api/v1/users/me", { body: { name }, ...limited() })),
+    removeParticipant: (room_id: string, identity: string): Promise<unknown> =>
+      answer(
+        http.DELETE("/api/v1/rooms/{room_id}/participants/{identity}", {
+          params: { path: { room_id, identity } },
+          ...limited(),
+        }),
+      ),
+    /** Whether this server takes new accounts. */
+    signUpMode: (): Promise<components["schemas"]["SignupOut"]> => answer(http.GET("/api/v1/auth/signup", limited())),
+    updateMe: (profile: components["schemas"]["ProfileIn"]): Promise<components["schemas"]["UserOut"]> =>
+      answer(http.PATCH("/api/v1/users/me", { body: profile, ...limited() })),
   };
 }
 

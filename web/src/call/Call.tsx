@@ -20,16 +20,19 @@ import { useUnread } from "./useUnread";
 
 export type Panel = "chat" | "people" | null;
 
-export function Call({ connected, room }: { connected: Connected; room: CallRoom }) {
+/** Sends somebody out; there only for people who may. */
+export type Remove = ((identity: string) => Promise<unknown>) | undefined;
+
+export function Call({ connected, room, remove }: { connected: Connected; room: CallRoom; remove: Remove }) {
   return (
     <RoomContext value={connected.room}>
       <RoomAudioRenderer />
-      <CallView room={room} arrivals={connected.arrivals} />
+      <CallView room={room} arrivals={connected.arrivals} remove={remove} />
     </RoomContext>
   );
 }
 
-function CallView({ room, arrivals }: { room: CallRoom; arrivals: Connected["arrivals"] }) {
+function CallView({ room, arrivals, remove }: { room: CallRoom; arrivals: Connected["arrivals"]; remove: Remove }) {
   useTitle(room.name);
   const [panel, setPanel] = useState<Panel>(null);
   const [layout, setLayout] = useState<Layout>("grid");
@@ -57,10 +60,10 @@ function CallView({ room, arrivals }: { room: CallRoom; arrivals: Connected["arr
       <ConnectionBanner />
       <CallHeader name={room.name} layout={layout} onLayout={switchLayout} onShare={() => void share()} onHelp={() => setHelp(true)} />
       <main className="call-stage" id="main" aria-label="People in the call">
-        <Stage layout={layout} onLayout={setLayout} onStopSharing={media.toggleScreen} />
+        <Stage layout={layout} onLayout={setLayout} onStopSharing={media.toggleScreen} onShare={() => void share()} />
       </main>
       {panel === "chat" && <ChatPanel messages={chat.chatMessages} send={chat.send} onClose={() => setPanel(null)} />}
-      {panel === "people" && <PeoplePanel onClose={() => setPanel(null)} onShare={() => void share()} />}
+      {panel === "people" && <PeoplePanel onClose={() => setPanel(null)} onShare={() => void share()} remove={remove} />}
       <ControlBar media={media} panel={panel} unread={unread} onPanel={toggle} onHelp={() => setHelp(true)} onShare={() => void share()} layout={layout} onLayout={switchLayout} />
       <SoundGate />
       {help && <HelpDialog onClose={() => setHelp(false)} />}

@@ -7,7 +7,7 @@ import type { JoinToken } from "../api/client";
 import { asProblem, type Problem } from "../api/problem";
 import { endReason } from "../lib/farewell";
 import type { EndedState } from "../pages/Ended";
-import { Call } from "./Call";
+import { Call, type Remove } from "./Call";
 import { connect, putAway, type Connected } from "./connect";
 import { PreJoin, type Entrance } from "./PreJoin";
 
@@ -25,12 +25,14 @@ export function CallGate({
   knownName,
   askName,
   obtain,
+  remove,
 }: {
   room: CallRoom;
   back: string;
   knownName: string;
   askName: boolean;
   obtain: (displayName: string) => Promise<JoinToken>;
+  remove?: Remove;
 }) {
   const navigate = useNavigate();
   const [phase, setPhase] = useState<Phase>({ kind: "lobby", problem: null, attempt: 0 });
@@ -72,7 +74,7 @@ export function CallGate({
     }
   };
 
-  if (phase.kind === "in") return <Call connected={phase.connected} room={room} />;
+  if (phase.kind === "in") return <Call connected={phase.connected} room={room} remove={remove} />;
   return (
     <PreJoin
       // A new attempt starts with fresh preview tracks: the last ones went into the failed connection.

@@ -1,11 +1,15 @@
 import { useConnectionQualityIndicator, useIsMuted, useIsSpeaking, useParticipantInfo, useParticipants } from "@livekit/components-react";
-import { Link2, Mic, MicOff, Video, VideoOff, X } from "lucide-react";
+import { EllipsisVertical, Link2, Mic, MicOff, UserRoundX, Video, VideoOff, X } from "lucide-react";
 import { Track, type Participant } from "livekit-client";
+import { asProblem } from "../api/problem";
 import { Avatar } from "../ui/Avatar";
 import { Button, IconButton } from "../ui/controls";
+import { Menu, MenuItem } from "../ui/Menu";
+import { toast } from "../ui/toasts";
+import type { Remove } from "./Call";
 import { QualityIcon } from "./QualityIcon";
 
-export function PeoplePanel({ onClose, onShare }: { onClose: () => void; onShare: () => void }) {
+export function PeoplePanel({ onClose, onShare, remove }: { onClose: () => void; onShare: () => void; remove: Remove }) {
   const people = useParticipants();
   return (
     <aside className="call-panel" aria-label="People">
@@ -17,7 +21,7 @@ export function PeoplePanel({ onClose, onShare }: { onClose: () => void; onShare
       </div>
       <ul className="people" aria-label="Participants">
         {people.map((participant) => (
-          <Person key={participant.identity} participant={participant} />
+          <Person key={participant.identity} participant={participant} remove={participant.isLocal ? undefined : remove} />
         ))}
       </ul>
       <div className="panel-foot">
@@ -29,7 +33,7 @@ export function PeoplePanel({ onClose, onShare }: { onClose: () => void; onShare
   );
 }
 
-function Person({ participant }: { participant: Participant }) {
+function Person({ participant, remove }: { participant: Participant; remove: Remove }) {
   const { name, identity } = useParticipantInfo({ participant });
   const speaking = useIsSpeaking(participant);
   const micMuted = useIsMuted({ participant, source: Track.Source.Microphone });
@@ -50,6 +54,22 @@ function Person({ participant }: { participant: Participant }) {
       <span role="img" aria-label={cameraMuted ? "Camera off" : "Camera on"}>
         {cameraMuted ? <VideoOff size={17} /> : <Video size={17} />}
       </span>
+      {remove && (
+        <Menu label={`More for ${who}`} trigger={<EllipsisVertical size={17} />}>
+          <MenuItem danger icon={<UserRoundX size={17} />} onSelect={() => void sendOut(remove, participant.identity, who)}>
+            Remove from the call
+          </MenuItem>
+        </Menu>
+      )}
     </li>
   );
+}
+
+async function sendOut(remove: NonNullable<Remove>, identity: string, who: string): Promise<void> {
+  try {
+    await remove(identity);
+    toast(`${who} was removed from the call`);
+  } catch (error) {
+    toast(`${who} could not be removed. ${asProblem(error).sentence}`, "danger");
+  }
 }

@@ -25,6 +25,7 @@ export default function RoomPage() {
       back={`/rooms/${roomId}`}
       knownName={user?.name ?? ""}
       askName={false}
+      remove={query.data.created_by === user?.id ? (identity) => api.removeParticipant(roomId, identity) : undefined}
       obtain={(displayName) => api.roomToken(roomId, displayName)}
     />
   );

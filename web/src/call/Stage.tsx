@@ -1,11 +1,11 @@
 /** Who is seen, where, and how large. */
 import { useSpeakingParticipants, useTracks, type TrackReferenceOrPlaceholder } from "@livekit/components-react";
-import { ChevronLeft, ChevronRight } from "lucide-react";
+import { ChevronLeft, ChevronRight, Link2 } from "lucide-react";
 import { Track } from "livekit-client";
 import { useLayoutEffect, useMemo, useRef, useState } from "react";
 import { gridFor, pageSize } from "../lib/grid";
 import { placeTiles, type Placed } from "../lib/order";
-import { IconButton } from "../ui/controls";
+import { Button, IconButton } from "../ui/controls";
 import { SharingCard, Tile } from "./Tile";
 
 export type Layout = "grid" | "speaker";
@@ -16,7 +16,14 @@ interface Seat extends Placed {
 
 const GAP = 10;
 
-export function Stage({ layout, onLayout, onStopSharing }: { layout: Layout; onLayout: (layout: Layout) => void; onStopSharing: () => void }) {
+interface Props {
+  layout: Layout;
+  onLayout: (layout: Layout) => void;
+  onStopSharing: () => void;
+  onShare: () => void;
+}
+
+export function Stage({ layout, onLayout, onStopSharing, onShare }: Props) {
   const [pinned, setPinned] = useState<string | null>(null);
   const [box, size] = useSize();
   const seats = useSeats(pageSize(size.width, size.height));
@@ -46,6 +53,20 @@ export function Stage({ layout, onLayout, onStopSharing }: { layout: Layout; onL
   return (
     <div className="grid-box" ref={box}>
       <PagedGrid seats={seats} size={size} render={(seat) => tile(seat)} />
+      {seats.every((seat) => seat.local) && <Alone onShare={onShare} />}
+    </div>
+  );
+}
+
+function Alone({ onShare }: { onShare: () => void }) {
+  return (
+    <div className="alone">
+      <p>
+        <strong>Nobody else is here yet.</strong> Send them the address.
+      </p>
+      <Button look="primary" onClick={onShare}>
+        <Link2 size={17} aria-hidden="true" /> Copy the invite
+      </Button>
     </div>
   );
 }

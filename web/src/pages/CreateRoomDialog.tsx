@@ -61,7 +61,7 @@ export function CreateRoomDialog({ onClose }: { onClose: () => void }) {
           label="Most people at once (optional)"
           name="max_participants"
           inputMode="numeric"
-          placeholder="No limit"
+          placeholder="The server’s usual limit"
           autoComplete="off"
           error={errors["max_participants"]}
         />

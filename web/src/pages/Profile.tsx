@@ -16,10 +16,13 @@ export function ProfilePage() {
   const session = useSession();
   const { form, busy, errors, problem } = useForm(
     async (values) => {
-      session.rename(await api.updateMe(textOf(values, "name").trim()));
+      session.update(await api.updateMe({ name: textOf(values, "name").trim(), aura_id: textOf(values, "aura_id").trim() }));
       toast("Saved", "good");
     },
-    (values) => ({ name: nameError(textOf(values, "name")) }),
+    (values) => ({
+      name: nameError(textOf(values, "name")),
+      aura_id: textOf(values, "aura_id").trim() ? undefined : "Enter an AuraID.",
+    }),
   );
   if (!user) return null;
   return (
@@ -44,7 +47,7 @@ export function ProfilePage() {
           )}
           <Field label="Your name" name="name" autoComplete="name" defaultValue={user.name} error={errors["name"]} hint="How others see you in calls." />
           <Field label="E-mail" value={user.email} readOnly hint="You sign in with this address." />
-          <Field label="AuraID" value={user.aura_id} readOnly hint="Your address for other people on AuraLink." />
+          <Field label="AuraID" name="aura_id" autoComplete="off" spellCheck={false} defaultValue={user.aura_id} error={errors["aura_id"]} hint="Your address for other people on AuraLink." />
           <div className="dialog-actions">
             <Button type="submit" look="primary" busy={busy}>
               Save

@@ -67,8 +67,8 @@ export class Session {
     this.accept(await this.post<Grant>("/api/v1/auth/login", { email, password }));
   }
 
-  async signUp(name: string, email: string, password: string): Promise<void> {
-    this.accept(await this.post<Grant>("/api/v1/auth/signup", { name, email, password }));
+  async signUp(account: components["schemas"]["SignUpIn"]): Promise<void> {
+    this.accept(await this.post<Grant>("/api/v1/auth/signup", account));
   }
 
   async signOut(): Promise<void> {
@@ -78,7 +78,8 @@ export class Session {
     await this.post("/api/v1/auth/logout", undefined, token).catch(() => undefined);
   }
 
-  rename(user: User): void {
+  /** The profile as it is after a change. */
+  update(user: User): void {
     if (this.current.kind === "signed-in") this.become({ kind: "signed-in", user });
   }
 
