@@ -146,7 +146,11 @@ async def test_history_says_who_was_there(server: MediaServer, ann: Person, room
         server.event("room_started"),
         server.event("participant_joined", ann.id),
         server.event("participant_joined", "bob"),
-        server.event("participant_left", "bob", participant={"sid": "PA_bob", "disconnectReason": "CLIENT_INITIATED"}),
+        server.event(
+            "participant_left",
+            "bob",
+            participant={"sid": "PA_bob", "identity": "bob", "disconnectReason": "CLIENT_INITIATED"},
+        ),
         server.event("participant_connection_aborted", "carl"),
     )
     answer = await ann.client.get(f"/api/v1/rooms/{room['id']}/participants", params={"when": "ever"})
