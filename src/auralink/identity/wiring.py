@@ -62,6 +62,11 @@ def install(assembly: Assembly, *, tenancy: Tenancy, only_loopback: bool) -> Peo
     edge = SessionEdge(sessions, SessionCookies(always_secure=settings.public_url.startswith("https://")))
     limits = SignInLimits(assembly.rate_limiter, settings)
 
+    if signup is SignupMode.INVITATION:
+        where = (
+            "AURALINK_OWNER_INVITATION" if assembly.core.production else f"owner_invitation in {assembly.secrets.path}"
+        )
+        assembly.facts.append(("Sign-up", f"by invitation; the first account uses {where}"))
     assembly.authenticator = authenticator
     gateway = assembly.server("gateway")
     gateway.add_router(auth_router(accounts, sessions, edge, authenticator, tokens, limits, signup))

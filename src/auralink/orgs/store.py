@@ -18,7 +18,11 @@ class OrganizationStore:
         kind = OrganizationKind.PERSONAL.value
         tx.session.add(OrganizationRow(id=org_id, name=name, kind=kind, personal_of=user_id, created_at=now))
         await tx.session.flush()
-        tx.session.add(MembershipRow(org_id=org_id, user_id=user_id, role=Role.OWNER.value, created_at=now))
+        await self.add_member(tx, org_id, user_id, Role.OWNER, now)
+
+    async def add_member(self, tx: Tx, org_id: OrgId, user_id: UserId, role: Role, now: datetime) -> None:
+        """As the system only: row-level security lets nobody else write memberships."""
+        tx.session.add(MembershipRow(org_id=org_id, user_id=user_id, role=role.value, created_at=now))
         await tx.session.flush()
 
     async def roles_of(self, tx: Tx, user_id: UserId) -> Mapping[OrgId, str]:

@@ -5,6 +5,7 @@ it does elsewhere may happen again after a crash, so it must be idempotent by ev
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -23,6 +24,7 @@ log = structlog.get_logger(__name__)
 Handler = Callable[[Tx, StoredEvent], Awaitable[None]]
 
 _BATCH = 100
+_LONGEST_BATCH_SECONDS = 3.0
 _LONGEST_WAIT = 30.0
 
 
@@ -48,23 +50,28 @@ class Relay:
                 failures += 1
             else:
                 failures = 0
-                if handled < _BATCH:
+                if not handled:
                     await self._notifier.changed(before)
                 continue
             await asyncio.sleep(min(0.5 * 2 ** min(failures, 10), _LONGEST_WAIT))
 
     async def step(self) -> int:
-        """Handle one batch in one transaction; returns how many events it held."""
+        """Handle one batch in one transaction; returns how many events it held. A batch ends early when handlers take
+        long, since a transaction that waits for them must not be idle until the server ends it."""
         async with self._database.transaction(Principal.system()) as tx:
             position = await self._lock_cursor(tx)
             if position is None:
                 return 0
             events = await read_events(tx, after=position, limit=_BATCH)
+            started, handled = time.monotonic(), 0
             for event in events:
                 await self._handler(tx, event)
-            if events:
-                await self._move_cursor(tx, events[-1].position)
-            return len(events)
+                handled += 1
+                if time.monotonic() - started > _LONGEST_BATCH_SECONDS:
+                    break
+            if handled:
+                await self._move_cursor(tx, events[handled - 1].position)
+            return handled
 
     async def _lock_cursor(self, tx: Tx) -> int | None:
         """The cursor, locked; None while another process works."""
