@@ -259,6 +259,6 @@ fn a_hundred_thousand_random_datagrams_do_not_end_a_call() {
     }
     let before = call.shown(bob, &section);
     call.until("show video after the noise", |call| call.shown(bob, &section) > before + 60);
-    assert!(call.engine.stats().core.dropped_unknown + call.engine.stats().core.dropped_malformed > 10_000);
+    assert!(call.engine.stats().core.dropped_unknown + call.engine.stats().core.dropped_malformed > 1_000);
     assert_eq!(call.engine.stats().core.peer_panics, 0);
 }
