@@ -137,8 +137,8 @@ class Call:
         ):
             options = rtc.TrackPublishOptions(source=source, simulcast=False)
             await asyncio.wait_for(self.room.local_participant.publish_track(track, options), CALL_TIMEOUT_S)
-        self._spawn(_play_tone(microphone))
-        self._spawn(_play_picture(camera))
+        self._spawn(play_tone(microphone))
+        self._spawn(play_picture(camera))
 
     async def say(self, message: bytes) -> None:
         await asyncio.wait_for(self.room.local_participant.publish_data(message, reliable=True), CALL_TIMEOUT_S)
@@ -197,7 +197,7 @@ class Call:
         self._tasks.add(asyncio.create_task(work))
 
 
-async def _play_tone(source: rtc.AudioSource) -> None:
+async def play_tone(source: rtc.AudioSource) -> None:
     """440 Hz, in frames of 10 ms; the source sets the pace."""
     position = 0
     while True:
@@ -207,12 +207,12 @@ async def _play_tone(source: rtc.AudioSource) -> None:
         await source.capture_frame(rtc.AudioFrame(samples.tobytes(), SAMPLE_RATE, 1, SAMPLES))
 
 
-async def _play_picture(source: rtc.VideoSource) -> None:
+async def play_picture(source: rtc.VideoSource, width: int = WIDTH, height: int = HEIGHT) -> None:
     """Grey levels that change with every frame, 20 a second."""
     level = 0
     while True:
         level = (level + 3) % 200
-        luma = bytes([level + 16]) * (WIDTH * HEIGHT)
-        frame = luma + bytes([128]) * (WIDTH * HEIGHT // 2)
-        source.capture_frame(rtc.VideoFrame(WIDTH, HEIGHT, rtc.VideoBufferType.I420, frame))
+        luma = bytes([level + 16]) * (width * height)
+        frame = luma + bytes([128]) * (width * height // 2)
+        source.capture_frame(rtc.VideoFrame(width, height, rtc.VideoBufferType.I420, frame))
         await asyncio.sleep(0.05)

@@ -1,0 +1,42 @@
+"""Participants by the official Python SDK, and waiting for what they are told."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from livekit import rtc
+from tests.compat.conftest import MediaServer
+from tests.journeys.people import CALL_TIMEOUT_S, Call, Ticket
+
+
+@asynccontextmanager
+async def joined(server: MediaServer, room: str, identity: str, **grants: object) -> AsyncIterator[Call]:
+    async with Call() as call:
+        await call.join(Ticket(server.token(room, identity, **grants), server.url, identity, room))
+        yield call
+
+
+async def told(room: rtc.Room, event: Any, until: Callable[..., bool] = lambda *_: True) -> tuple[Any, ...]:
+    """The arguments of the next `event` for which `until` holds. Start waiting before causing it (`asyncio.create_task`)."""
+    heard: asyncio.Future[tuple[Any, ...]] = asyncio.get_running_loop().create_future()
+
+    def listen(*arguments: Any) -> None:
+        if not heard.done() and until(*arguments):
+            heard.set_result(arguments)
+
+    room.on(event, listen)
+    try:
+        return await asyncio.wait_for(heard, CALL_TIMEOUT_S)
+    finally:
+        room.off(event, listen)
+
+
+async def holds(what: str, condition: Callable[[], bool]) -> None:
+    """Wait for something the SDK shows as state."""
+    try:
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            while not condition():
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"not in {CALL_TIMEOUT_S:.0f} s: {what}") from None
