@@ -1,8 +1,8 @@
 """Participants by the official Python SDK, and waiting for what they are told."""
 
 import asyncio
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from livekit import rtc
@@ -18,7 +18,7 @@ async def joined(server: MediaServer, room: str, identity: str, **grants: object
 
 
 async def told(room: rtc.Room, event: Any, until: Callable[..., bool] = lambda *_: True) -> tuple[Any, ...]:
-    """The arguments of the next `event` for which `until` holds. Start waiting before causing it (`asyncio.create_task`)."""
+    """The arguments of the next `event` for which `until` holds. Start waiting before causing it."""
     heard: asyncio.Future[tuple[Any, ...]] = asyncio.get_running_loop().create_future()
 
     def listen(*arguments: Any) -> None:
@@ -36,7 +36,7 @@ async def holds(what: str, condition: Callable[[], bool]) -> None:
     """Wait for something the SDK shows as state."""
     try:
         async with asyncio.timeout(CALL_TIMEOUT_S):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 (the SDK has no event for everything)
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"not in {CALL_TIMEOUT_S:.0f} s: {what}") from None

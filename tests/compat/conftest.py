@@ -1,4 +1,4 @@
-"""A LiveKit-compatible server for these tests: the one LIVEKIT_URL names (with LIVEKIT_API_KEY and _SECRET), else ours."""
+"""A LiveKit-compatible server: the one that LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET name, else ours."""
 
 import json
 import os

@@ -86,12 +86,15 @@ async def test_a_late_joiner_gets_everything(server: MediaServer, room: str) -> 
 
 
 async def test_nothing_is_sent_to_who_may_not_subscribe(server: MediaServer, room: str) -> None:
-    async with joined(server, room, "ann") as ann, joined(server, room, "deaf", can_subscribe=False) as deaf:
-        async with joined(server, room, "bob") as bob:
-            await ann.publish()
-            await bob.sees_more()
-            assert _subscribed(deaf, "ann") == 0
-            assert deaf.audio_frames == deaf.video_frames == 0
+    async with (
+        joined(server, room, "ann") as ann,
+        joined(server, room, "deaf", can_subscribe=False) as deaf,
+        joined(server, room, "bob") as bob,
+    ):
+        await ann.publish()
+        await bob.sees_more()
+        assert _subscribed(deaf, "ann") == 0
+        assert deaf.audio_frames == deaf.video_frames == 0
 
 
 async def test_the_second_of_an_identity_replaces_the_first(server: MediaServer, room: str) -> None:
@@ -106,10 +109,13 @@ async def test_the_second_of_an_identity_replaces_the_first(server: MediaServer,
 
 
 async def test_a_hidden_participant_is_seen_by_nobody(server: MediaServer, room: str) -> None:
-    async with joined(server, room, "ghost", hidden=True), joined(server, room, "ann") as ann:
-        async with joined(server, room, "bob"):
-            await holds("ann sees bob", lambda: "bob" in ann.room.remote_participants)
-            assert "ghost" not in ann.room.remote_participants
+    async with (
+        joined(server, room, "ghost", hidden=True),
+        joined(server, room, "ann") as ann,
+        joined(server, room, "bob"),
+    ):
+        await holds("ann sees bob", lambda: "bob" in ann.room.remote_participants)
+        assert "ghost" not in ann.room.remote_participants
 
 
 async def test_who_speaks_is_told(server: MediaServer, room: str) -> None:

@@ -8,7 +8,11 @@ from tests.compat.conftest import MediaServer
 
 
 async def test_packets_reach_all_others_or_those_named(server: MediaServer, room: str) -> None:
-    async with joined(server, room, "ann") as ann, joined(server, room, "bob") as bob, joined(server, room, "cyd") as cyd:
+    async with (
+        joined(server, room, "ann") as ann,
+        joined(server, room, "bob") as bob,
+        joined(server, room, "cyd") as cyd,
+    ):
         await holds("ann sees both", lambda: len(ann.room.remote_participants) == 2)
         await ann.say(b"to all")
         await bob.hears(b"to all")
@@ -36,7 +40,9 @@ async def test_who_may_not_publish_data_is_not_heard(server: MediaServer, room: 
         joined(server, room, "ann") as ann,
         joined(server, room, "bob") as bob,
     ):
-        await holds("all see bob", lambda: "bob" in mute.room.remote_participants and "bob" in ann.room.remote_participants)
+        await holds(
+            "all see bob", lambda: "bob" in mute.room.remote_participants and "bob" in ann.room.remote_participants
+        )
         await mute.room.local_participant.publish_data(b"forbidden")
         await ann.say(b"allowed")
         assert await asyncio.wait_for(bob.messages.get(), 10) == b"allowed"

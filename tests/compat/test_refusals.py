@@ -50,12 +50,21 @@ async def test_bad_tokens_are_refused(server: MediaServer, room: str) -> None:
         assert not token or token not in text
 
 
-async def open_signal(server: MediaServer, client: aiohttp.ClientSession, token: str, join: str) -> aiohttp.ClientWebSocketResponse:
+async def open_signal(
+    server: MediaServer, client: aiohttp.ClientSession, token: str, join: str
+) -> aiohttp.ClientWebSocketResponse:
     return await client.ws_connect(f"{server.url}/rtc/v1", params={"access_token": token, "join_request": join})
 
 
 async def test_a_malformed_offer_ends_that_join_with_a_reason(server: MediaServer, room: str) -> None:
-    offers = ["", "v=0", "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF\r\n", "\0" * 100, "m=" * 50_000, "v=0\r\n" + "a=x\r\n" * 9_000]
+    offers = [
+        "",
+        "v=0",
+        "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF\r\n",
+        "\0" * 100,
+        "m=" * 50_000,
+        "v=0\r\n" + "a=x\r\n" * 9_000,
+    ]
     async with joined(server, room, "ann") as ann, aiohttp.ClientSession() as client:
         for number, sdp in enumerate(offers):
             request = JoinRequest(publisher_offer=SessionDescription(type="offer", sdp=sdp, id=1))
@@ -88,7 +97,9 @@ async def test_an_undecodable_join_request_is_refused(server: MediaServer, room:
 
 async def test_a_join_request_that_inflates_without_end_is_refused(server: MediaServer, room: str) -> None:
     bomb = WrappedJoinRequest(compression=1, join_request=gzip.compress(b"\0" * 20_000_000))
-    status, _ = await validate(server, server.token(room, "ann"), base64.urlsafe_b64encode(bomb.SerializeToString()).decode())
+    status, _ = await validate(
+        server, server.token(room, "ann"), base64.urlsafe_b64encode(bomb.SerializeToString()).decode()
+    )
     assert status == 400
 
 

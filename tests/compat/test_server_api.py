@@ -105,3 +105,29 @@ async def test_without_the_grant_nothing_is_answered(server: MediaServer, room: 
     async with aiohttp.ClientSession() as client, client.post(url, json={"room": room}, headers=headers) as answer:
         assert answer.status == 401
         assert (await answer.json())["code"] == "unauthenticated"
+
+
+async def test_json_answers_have_every_field_in_snake_case(server: MediaServer, room: str) -> None:
+    grants = api.VideoGrants(room_create=True)
+    token = api.AccessToken(server.key, server.secret).with_grants(grants).to_jwt()
+    url = f"{server.url.replace('ws', 'http', 1)}/twirp/livekit.RoomService/CreateRoom"
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession() as client, client.post(url, json={"name": room}, headers=headers) as answer:
+        body = await answer.json()
+    assert body["name"] == room
+    assert body["num_participants"] == 0
+    assert body["metadata"] == ""
+
+
+async def test_nobody_is_unmuted_from_afar(server: MediaServer, room: str) -> None:
+    async with server.api() as client, joined(server, room, "ann") as ann:
+        await ann.publish()
+        sid = next(iter(ann.room.local_participant.track_publications))
+        for muted in (True, False):
+            request = api.MuteRoomTrackRequest(room=room, identity="ann", track_sid=sid, muted=muted)
+            if muted:
+                await client.room.mute_published_track(request)
+                continue
+            with pytest.raises(api.TwirpError) as refused:
+                await client.room.mute_published_track(request)
+            assert refused.value.code == api.TwirpErrorCode.FAILED_PRECONDITION

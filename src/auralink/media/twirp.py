@@ -51,10 +51,16 @@ _STATUS = {
     "permission_denied": 403,
     "not_found": 404,
     "bad_route": 404,
+    "failed_precondition": 412,
     "resource_exhausted": 429,
     "internal": 500,
+    "unimplemented": 501,
+    "unavailable": 503,
+    "deadline_exceeded": 408,
 }
-_CODES = {401: "unauthenticated", 403: "permission_denied", 404: "not_found", 429: "resource_exhausted"}
+_OTHER_METHODS = frozenset({"ForwardParticipant", "MoveParticipant", "PerformRpc"})
+_OTHER_SERVICES = frozenset({"AgentDispatchService", "Egress", "Ingress", "SIP", "Connector"})
+"""What LiveKit has and this server has not: answered `unimplemented`, so that callers can tell it from a slip."""
 
 
 class TwirpError(Exception):
@@ -77,6 +83,8 @@ def room_service_router(rooms: Rooms, keys: KeyRing) -> APIRouter:
     async def call(name: str, request: Request) -> Response:
         try:
             method = methods.get(name)
+            if method is None and name in _OTHER_METHODS:
+                raise TwirpError("unimplemented", f"{name} is not supported by this server.")
             if method is None:
                 raise TwirpError("bad_route", f"no such method: {name}")
             claims = _claims(keys, request)
@@ -86,7 +94,13 @@ def room_service_router(rooms: Rooms, keys: KeyRing) -> APIRouter:
         except TwirpError as error:
             return _error(error.code, str(error))
         except AuraError as error:
-            return _error(_CODES.get(error.status, "invalid_argument"), error.detail or error.title)
+            return _error(error.twirp, error.detail or error.title)
+
+    @router.post("/twirp/livekit.{service}/{name}")
+    async def elsewhere(service: str, name: str) -> Response:
+        if service in _OTHER_SERVICES:
+            return _error("unimplemented", f"{service} is not part of this server.")
+        return _error("bad_route", f"no such method: livekit.{service}/{name}")
 
     return router
 
@@ -110,7 +124,9 @@ def _parse(body: bytes, message: Any, as_json: bool) -> Any:
 
 def _answer(message: Message, as_json: bool) -> Response:
     if as_json:
-        text = json_format.MessageToJson(message, preserving_proto_field_name=True, indent=None)
+        text = json_format.MessageToJson(
+            message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
+        )
         return Response(text, media_type="application/json")
     return Response(message.SerializeToString(), media_type="application/protobuf")
 
@@ -143,6 +159,8 @@ class RoomService:
 
     def _create(self, request: CreateRoomRequest, claims: Claims) -> RoomInfo:
         _permit(claims.video.room_create, "roomCreate")
+        if len(request.metadata.encode()) > self._rooms.limits.metadata_bytes:
+            raise TwirpError("invalid_argument", "metadata is too large")
         known = self._rooms.find(request.name)
         config = RoomConfiguration(
             empty_timeout=request.empty_timeout,
@@ -185,6 +203,9 @@ class RoomService:
         track = me.tracks.get(request.track_sid)
         if track is None:
             raise TwirpError("not_found", "track does not exist")
+        if track.info.muted and not request.muted:
+            # As LiveKit's default: nobody's microphone is opened from afar.
+            raise TwirpError("failed_precondition", "remote unmute is not enabled")
         room.set_muted(track, request.muted)
         me.send(SignalResponse(mute=MuteTrackRequest(sid=request.track_sid, muted=request.muted)))
         return MuteRoomTrackResponse(track=track.info)
@@ -241,7 +262,8 @@ class RoomService:
 
 def _permit(granted: bool, what: str) -> None:
     if not granted:
-        raise TwirpError("permission_denied", f"the token does not grant {what}")
+        # LiveKit answers unauthenticated, not permission_denied, and clients' tests rely on it.
+        raise TwirpError("unauthenticated", f"permissions denied: the token does not grant {what}")
 
 
 def _present(room: Room, identity: str) -> Participant:
