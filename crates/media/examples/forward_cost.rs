@@ -26,7 +26,8 @@ struct Setup {
 
 fn setup(kind: Kind, subscribers: usize, streams: usize) -> Setup {
     let mut world = World::new();
-    let publisher = world.client(1);
+    // Without an estimate the client does not pace what it sends.
+    let publisher = world.client_with(1, PeerRole::Single, |config| config.enable_bwe(None));
     let mids = world.offer(publisher, |api| {
         World::channels(api);
         let send = |api: &mut str0m::change::SdpApi<'_>| match kind {
