@@ -47,6 +47,8 @@ def _web() -> Iterable[Check]:
     if (web / "package.json").is_file():
         environment = node_environment()
         web_packages(environment)
+        generated = (str(BIN / "python"), "-m", "tools.gen", "--check")
+        yield Check("generated client", generated, env={**environment, "PYTHONPATH": str(ROOT / "src")})
         yield Check("tsc, eslint", ("npm", "run", "--silent", "check"), cwd=web, env=environment)
 
 

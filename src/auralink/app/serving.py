@@ -60,6 +60,9 @@ def _name(pid: int | None) -> str | None:
         return f"process {pid}"
 
 
+_LONGEST_MESSAGE = 1 << 20  # bytes of one WebSocket message; a description of a large call takes some tens of KiB
+
+
 class HttpServer(uvicorn.Server):
     """A uvicorn server that leaves signals to the platform, which stops all of them together."""
 
@@ -72,6 +75,7 @@ class HttpServer(uvicorn.Server):
                 server_header=False,
                 log_config=None,
                 timeout_keep_alive=20,
+                ws_max_size=_LONGEST_MESSAGE,
                 timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
                 limit_concurrency=settings.max_connections,
                 proxy_headers=bool(settings.trusted_proxies),

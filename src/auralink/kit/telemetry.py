@@ -72,9 +72,11 @@ def configure_logging(level: str, *, json: bool, file: Path | None = None, termi
 def configure_tracing(settings: TelemetrySettings, role: str, exporter: SpanExporter | None = None) -> TracerProvider:
     """Record spans; export them where the settings say. Call `shutdown()` on the result to flush."""
     resource = Resource.create({"service.name": f"auralink-{role}", "service.version": __version__})
-    provider = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(settings.trace_ratio)))
     if settings.otlp_endpoint:
         exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces", timeout=5)
+    # Where nobody collects, spans still carry ids for logs and callers, but record nothing.
+    ratio = settings.trace_ratio if exporter else 0.0
+    provider = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(ratio)))
     if exporter:
         provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
