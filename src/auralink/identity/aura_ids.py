@@ -43,7 +43,7 @@ _LOOKALIKES = str.maketrans({
     "ա": "w", "զ": "q", "հ": "h", "ո": "n", "ս": "u", "օ": "o", "ց": "g", "յ": "j", "ք": "p",
     "ı": "l", "ł": "l", "ø": "o", "ß": "b", "æ": "ae", "œ": "oe", "đ": "d", "ħ": "h", "ŋ": "n", "þ": "p",
 })  # fmt: skip
-_PAIRS = (("rn", "m"), ("vv", "w"), ("cl", "d"))
+_PAIRS = (("rn", "m"), ("vv", "w"))
 
 _UNWANTED_FOR_NAMES = re.compile(r"[^\w-]+|_+")
 

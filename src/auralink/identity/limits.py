@@ -3,6 +3,7 @@
 from starlette.requests import Request
 
 from auralink.identity.settings import IdentitySettings
+from auralink.kit.http.address import origin_of
 from auralink.kit.ratelimit import RateLimiter
 
 
@@ -14,15 +15,11 @@ class SignInLimits:
         self._settings = settings
 
     async def signing_in(self, request: Request, email: str) -> None:
-        await self._limiter.hit(self._settings.login_limit_per_address, "login-address", _address(request))
+        await self._limiter.hit(self._settings.login_limit_per_address, "login-address", origin_of(request))
         await self._limiter.hit(self._settings.login_limit_per_account, "login-account", _account(email))
 
     async def signing_up(self, request: Request) -> None:
-        await self._limiter.hit(self._settings.signup_limit_per_address, "signup-address", _address(request))
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else "unknown"
+        await self._limiter.hit(self._settings.signup_limit_per_address, "signup-address", origin_of(request))
 
 
 def _account(email: str) -> str:

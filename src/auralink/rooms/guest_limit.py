@@ -2,6 +2,7 @@
 
 from starlette.requests import Request
 
+from auralink.kit.http.address import origin_of
 from auralink.kit.ratelimit import RateLimiter
 from auralink.rooms.settings import RoomsSettings
 
@@ -13,5 +14,4 @@ class GuestLimit:
 
     async def check(self, request: Request) -> None:
         """Raises RateLimited."""
-        address = request.client.host if request.client else "unknown"
-        await self._limiter.hit(self._limit, "guest-address", address)
+        await self._limiter.hit(self._limit, "guest-address", origin_of(request))
