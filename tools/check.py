@@ -47,9 +47,9 @@ def _web() -> Iterable[Check]:
     if (web / "package.json").is_file():
         environment = node_environment()
         web_packages(environment)
+        yield Check("tsc, eslint", ("npm", "run", "--silent", "check"), cwd=web, env=environment)
         generated = (str(BIN / "python"), "-m", "tools.gen", "--check")
         yield Check("generated client", generated, env={**environment, "PYTHONPATH": str(ROOT / "src")})
-        yield Check("tsc, eslint", ("npm", "run", "--silent", "check"), cwd=web, env=environment)
 
 
 def _run(check: Check, failures: list[str]) -> None:
@@ -77,7 +77,7 @@ def main() -> None:
     failures: list[str] = []
     try:
         packages()
-        lanes = [[*_rust()], [*_python(), *_web()]]
+        lanes = [[*_rust(), *_python()], [*_web()]]
     except StepFailed as error:
         fail(str(error))
     threads = [threading.Thread(target=lambda lane=lane: [_run(check, failures) for check in lane]) for lane in lanes]

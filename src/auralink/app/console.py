@@ -25,6 +25,9 @@ MediaUrls = Callable[[str], tuple[str, ...]]
 
 
 class Console:
+    path = "/{console}"
+    """The name of its route in logs and metrics."""
+
     def __init__(self, directory: Path, media_urls: MediaUrls) -> None:
         self._directory = directory
         self._files = StaticFiles(directory=directory, check_dir=False)
@@ -33,6 +36,7 @@ class Console:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise HTTPException(404)
+        scope["route"] = self
         response = await self._respond(scope)
         response.headers["content-security-policy"] = self._policy(scope)
         await response(scope, receive, send)
