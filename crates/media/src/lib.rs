@@ -10,7 +10,6 @@ mod effects;
 mod forward;
 mod line;
 pub mod negotiate;
-pub mod pacer;
 mod packet;
 mod peer;
 mod publish;

@@ -48,7 +48,7 @@ from auralink.media.participant import Connection, Participant
 from auralink.media.room import EventLog, Room, RoomLimits, leave
 from auralink.media.session import Session
 from auralink.media.sids import new_sid
-from auralink.media.tokens import Claims, KeyRing
+from auralink.media.tokens import SOURCE_NAMES, Claims, KeyRing
 
 if TYPE_CHECKING:
     from auralink._native import Event
@@ -63,6 +63,8 @@ PING_TIMEOUT_S = 15
 TOKEN_REFRESH_S = 300.0
 _REFRESHED_LIFE = timedelta(minutes=10)
 _SWEEP_S = 1.0
+_JOIN_LIMIT_S = 60
+"""How long a participant may take until its media connection is up."""
 _GOOD_SCORE, _EXCELLENT_SCORE = 2.5, 4.0
 _LEVEL_STEPS = 8
 """Speakers' levels are told in eighths: finer differences would only make messages."""
@@ -167,12 +169,20 @@ class Rooms:
             if now - since >= limit:
                 room.close(DisconnectReason.ROOM_CLOSED, RoomEndReason.ROOM_END_IDLE_TIMEOUT)
 
+    def give_up_on(self, joined_before_ms: float) -> None:
+        """Ends those whose media connection never came up."""
+        for room in self.all():
+            for participant in list(room.participants.values()):
+                if not participant.active and participant.joined_at_ms < joined_before_ms:
+                    self._end(room, participant, DisconnectReason.JOIN_FAILURE)
+
     async def watch(self) -> None:
         """Runs as long as the server does."""
         refresh_at = time.monotonic() + TOKEN_REFRESH_S
         while True:
             await asyncio.sleep(_SWEEP_S)
             self.close_idle(time.monotonic())
+            self.give_up_on(time.time() * 1000 - _JOIN_LIMIT_S * 1000)
             if time.monotonic() >= refresh_at:
                 refresh_at += TOKEN_REFRESH_S
                 for room in self.all():
@@ -437,6 +447,7 @@ def _grant_claims(me: Participant) -> dict[str, object]:
     """Permissions as they are now, in a token's words."""
     grant = me.grant
     return {
+        "canPublishSources": [SOURCE_NAMES[source] for source in grant.can_publish_sources],
         "canPublish": grant.can_publish,
         "canSubscribe": grant.can_subscribe,
         "canPublishData": grant.can_publish_data,

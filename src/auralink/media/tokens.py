@@ -23,6 +23,7 @@ _SOURCES = {
     "screen_share": TrackSource.SCREEN_SHARE,
     "screen_share_audio": TrackSource.SCREEN_SHARE_AUDIO,
 }
+SOURCE_NAMES = {source: name for name, source in _SOURCES.items()}
 
 _KINDS = {
     "standard": ParticipantInfo.Kind.STANDARD,

@@ -1,0 +1,86 @@
+"""An engine that does nothing but remember what it was asked, and a signal connection that keeps what was sent."""
+
+from typing import Any
+
+from livekit.protocol.models import ParticipantInfo, RoomEndReason, TrackInfo
+from livekit.protocol.models import Room as RoomInfo
+from livekit.protocol.rtc import JoinRequest, SignalResponse
+
+from auralink.media.limits import Limits
+from auralink.media.participant import Connection
+from auralink.media.rooms import RoomDefaults, Rooms
+from auralink.media.session import Session
+from auralink.media.tokens import KeyRing
+
+KEY, SECRET = "APItest", "a secret that only tests know, long enough"
+
+
+class ScriptedEngine:
+    """Every command becomes (name, arguments, options)."""
+
+    def __init__(self) -> None:
+        self.commands: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def command(*arguments: Any, **options: Any) -> None:
+            self.commands.append((name, arguments, options))
+
+        return command
+
+    def named(self, name: str) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+        return [(arguments, options) for command, arguments, options in self.commands if command == name]
+
+
+class RememberedEvents:
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def record(
+        self,
+        event: str,
+        room: RoomInfo,
+        participant: ParticipantInfo | None = None,
+        track: TrackInfo | None = None,
+        *,
+        end: RoomEndReason | None = None,
+    ) -> None:
+        self.names.append(event)
+
+
+class Client:
+    """One participant as its signal connection sees it."""
+
+    def __init__(self) -> None:
+        self.received: list[SignalResponse] = []
+        self.closed = False
+        self.connection = Connection(send=self.received.append, close=self._close)
+
+    def _close(self) -> None:
+        self.closed = True
+
+    def of(self, kind: str) -> list[Any]:
+        return [getattr(m, kind) for m in self.received if m.WhichOneof("message") == kind]
+
+
+class Server:
+    def __init__(self, **defaults: Any) -> None:
+        self.engine = ScriptedEngine()
+        self.events = RememberedEvents()
+        self.keys = KeyRing({KEY: SECRET})
+        settings = RoomDefaults(**{"empty_timeout_s": 300, "departure_timeout_s": 20, "auto_create": True} | defaults)
+        self.rooms = Rooms(self.engine, self.keys, self.events, settings, Limits())
+
+    def token(self, identity: str, room: str = "lobby", **claims: Any) -> str:
+        video = {"room": room, "roomJoin": True, **claims.pop("video", {})}
+        return self.keys.sign(KEY, {"sub": identity, "exp": 4_000_000_000, "video": video, **claims})
+
+    def join(
+        self, identity: str, room: str = "lobby", *, connect: bool = True, **claims: Any
+    ) -> tuple[Session, Client]:
+        client = Client()
+        request = JoinRequest()
+        request.connection_settings.auto_subscribe = True
+        session = self.rooms.join(self.keys.verify(self.token(identity, room, **claims)), request, client.connection)
+        if connect:
+            self.rooms.on_event(("connected", session.me.peer))
+        return session, client

@@ -1,0 +1,140 @@
+"""What rooms do with joins, tracks and the engine's events; the engine is scripted."""
+
+import time
+from typing import Any
+
+import pytest
+from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackSource, TrackType
+from livekit.protocol.rtc import AddTrackRequest, RequestResponse, SignalRequest
+from tests.media.scripted import Server
+
+from auralink.media.rooms import RoomFull, RoomMissing
+from auralink.media.session import Session
+
+
+def publish(server: Server, session: Session, cid: str = "camera", **options: Any) -> str:
+    """Announce a camera and offer it; returns its sid."""
+    request = AddTrackRequest(cid=cid, type=TrackType.VIDEO, source=TrackSource.CAMERA, **options)
+    session.handle(SignalRequest(add_track=request))
+    mid = str(len(session.me.tracks))
+    section = {"mid": mid, "kind": "video", "cid": cid, "codecs": ["video/VP8"], "rids": []}
+    server.rooms.on_event(("answer", session.me.peer, 1, "v=0", {}, [*session.me.sections, section]))
+    return next(sid for sid, track in session.me.tracks.items() if track.cid == cid)
+
+
+def test_a_join_is_answered_first_and_others_are_told() -> None:
+    server = Server()
+    _, ann = server.join("ann")
+    _, bob = server.join("bob")
+    assert ann.received[0].HasField("join")
+    assert [p.identity for p in bob.of("join")[0].other_participants] == ["ann"]
+    assert ann.of("update")[-1].participants[0].identity == "bob"
+    assert server.events.names == ["room_started", "participant_joined", "participant_joined"]
+
+
+def test_a_track_is_matched_whichever_comes_first() -> None:
+    server = Server()
+    session, _ = server.join("ann")
+    section = {"mid": "5", "kind": "video", "cid": "late", "codecs": ["video/VP8"], "rids": []}
+    server.rooms.on_event(("answer", session.me.peer, 1, "v=0", {}, [section]))
+    assert not server.engine.named("publish")
+    session.handle(SignalRequest(add_track=AddTrackRequest(cid="late", type=TrackType.VIDEO)))
+    (_, options), *_ = server.engine.named("publish")
+    assert options["mid"] == "5"
+
+
+def test_who_is_there_gets_a_new_track_and_who_comes_gets_the_old_ones() -> None:
+    server = Server()
+    session, _ = server.join("ann")
+    bob, _ = server.join("bob")
+    publish(server, session)
+    cyd, _ = server.join("cyd")
+    assert [arguments[0] for arguments, _ in server.engine.named("subscribe")] == [bob.me.peer, cyd.me.peer]
+
+
+def test_publishing_needs_the_permission_for_the_source() -> None:
+    server = Server()
+    session, client = server.join("ann", video={"canPublishSources": ["microphone"]})
+    session.handle(SignalRequest(add_track=AddTrackRequest(cid="c", type=TrackType.VIDEO, source=TrackSource.CAMERA)))
+    assert client.of("request_response")[0].reason == RequestResponse.NOT_ALLOWED
+    assert not session.me.tracks
+
+
+def test_a_publisher_decides_who_takes_its_tracks() -> None:
+    server = Server()
+    session, _ = server.join("ann")
+    server.join("bob")
+    publish(server, session)
+    request = SignalRequest()
+    request.subscription_permission.all_participants = False
+    session.handle(request)
+    assert len(server.engine.named("unsubscribe")) == 1
+
+
+def test_the_same_identity_replaces_the_first() -> None:
+    server = Server()
+    _, first = server.join("ann")
+    _, second = server.join("ann")
+    assert first.of("leave")[0].reason == DisconnectReason.DUPLICATE_IDENTITY
+    assert first.closed
+    assert not second.of("leave")
+
+
+def test_a_full_room_refuses_and_agents_do_not_count() -> None:
+    server = Server()
+    config = {"roomConfig": {"maxParticipants": 1}}
+    server.join("robot", kind="agent", **config)
+    server.join("ann", **config)
+    with pytest.raises(RoomFull):
+        server.join("bob", **config)
+
+
+def test_without_auto_create_a_missing_room_is_not_made() -> None:
+    server = Server(auto_create=False)
+    with pytest.raises(RoomMissing, match="requested room does not exist"):
+        server.join("ann")
+
+
+def test_a_lost_signal_ends_a_call_that_was_never_up_and_keeps_one_that_was() -> None:
+    server = Server()
+    up, up_client = server.join("ann")
+    waiting, waiting_client = server.join("bob", connect=False)
+    server.rooms.signal_lost(up, up_client.connection)
+    server.rooms.signal_lost(waiting, waiting_client.connection)
+    assert list(up.room.participants) == ["ann"]
+    assert "participant_connection_aborted" in server.events.names
+
+
+def test_whose_media_never_comes_up_is_given_up_on() -> None:
+    server = Server()
+    _, client = server.join("ann", connect=False)
+    server.rooms.give_up_on(time.time() * 1000 + 1)
+    assert client.of("leave")[0].reason == DisconnectReason.JOIN_FAILURE
+
+
+def test_an_idle_room_ends_after_its_time() -> None:
+    server = Server()
+    session, _ = server.join("ann")
+    session.handle(SignalRequest(leave={}))
+    server.rooms.close_idle(time.monotonic() + 19)
+    assert server.rooms.find("lobby")
+    server.rooms.close_idle(time.monotonic() + 21)
+    assert server.rooms.find("lobby") is None
+    assert server.events.names[-1] == "room_finished"
+
+
+def test_a_failed_shard_sends_everybody_to_a_new_connection() -> None:
+    server = Server()
+    session, client = server.join("ann")
+    server.rooms.on_event(("shard_failed", 0, [session.room.id]))
+    assert client.of("leave")[0].can_reconnect
+    assert server.rooms.find("lobby") is None
+
+
+def test_a_refreshed_token_carries_what_may_be_done_now() -> None:
+    server = Server()
+    session, client = server.join("ann", video={"canPublishSources": ["camera"]})
+    server.rooms.send_token(session.me)
+    claims = server.keys.verify(client.of("refresh_token")[-1])
+    assert claims.video.can_publish_sources == (TrackSource.CAMERA,)
+    assert claims.kind == ParticipantInfo.Kind.STANDARD
