@@ -31,9 +31,9 @@ class Progress:
             nonlocal note
             note = text
             if self._console.is_terminal:
-                status.update(f"{name} [dim]{text}[/dim]")
-            else:
-                self._console.print(f"    {name}: {text}", highlight=False)
+                status.update(f"{name} [dim]{_plain(text)}[/dim]")
+            elif text:
+                self._console.print(f"    {name}: {_plain(text)}", highlight=False)
 
         started = time.monotonic()
         with self._console.status(name, spinner_style="cyan") as status:
