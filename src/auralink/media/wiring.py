@@ -10,6 +10,7 @@ from auralink.kit.errors import Unavailable
 from auralink.kit.livekit import LiveKitSettings
 from auralink.media.engine import Engine, EngineEvents
 from auralink.media.limits import Limits
+from auralink.media.metrics import MediaMetrics
 from auralink.media.native_build import require_current_build
 from auralink.media.rooms import RoomDefaults, Rooms
 from auralink.media.settings import MediaSettings
@@ -43,9 +44,11 @@ def install(assembly: Assembly, *, own_webhook: Callable[[], str | None]) -> Non
         async with webhooks.running():
             events = EngineEvents(engine, rooms.on_event)
             events.start()
+            forget_metrics = MediaMetrics(engine, rooms, lambda: webhooks.waiting).register()
             try:
                 yield
             finally:
+                forget_metrics()
                 rooms.shut_down()
                 events.stop()
                 engine.close(_CLOSE_S)
