@@ -5,6 +5,9 @@ from playwright.async_api import expect
 from tests.web.conftest import MakeVisitor
 from tests.web.visitor import Visitor
 
+# The server may close the media connection a moment before the client has read why; livekit-client logs that.
+_CLOSED_BY_SERVER = "publisher data channel"
+
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
@@ -142,6 +145,7 @@ async def test_deleting_the_room_ends_the_call_and_says_so(visit: MakeVisitor) -
     await expect(ada.page.get_by_text("is deleted")).to_be_visible()
 
     await expect(grace.page.get_by_role("heading", name="The room is gone")).to_be_visible()
+    grace.forgive(_CLOSED_BY_SERVER)
     await grace.page.goto(address)
     await expect(grace.page.get_by_role("heading", name="This invitation does not work")).to_be_visible()
 
@@ -154,6 +158,7 @@ async def test_the_host_can_send_somebody_out(visit: MakeVisitor) -> None:
     await ada.page.get_by_role("menuitem", name="Remove from the call").click()
 
     await expect(grace.page.get_by_role("heading", name="You were removed from the call")).to_be_visible()
+    grace.forgive(_CLOSED_BY_SERVER)
     await expect(grace.page.get_by_role("link", name="Join again")).to_be_hidden()
     await expect(ada.page.get_by_role("list", name="Participants").get_by_role("listitem")).to_have_count(1)
     await expect(ada.page.get_by_text("Nobody else is here yet.")).to_be_visible()
@@ -166,4 +171,5 @@ async def test_joining_twice_tells_the_first_window(visit: MakeVisitor) -> None:
     await again.page.goto("/")
     await again.join("Weekly sync")
     await expect(ada.page.get_by_role("heading", name="You joined from somewhere else")).to_be_visible()
+    ada.forgive(_CLOSED_BY_SERVER)
     again.assert_nothing_to_complain_about()
