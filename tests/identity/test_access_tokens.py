@@ -132,7 +132,11 @@ def test_the_published_keys_verify_our_tokens() -> None:
     assert all("d" not in published for published in tokens().jwks())
 
 
-@pytest.mark.parametrize("keys", ["", " , ", "short", f"{KEY},!!!", base64.urlsafe_b64encode(b"x" * 31).decode()])
+@pytest.mark.parametrize(
+    "keys",
+    ["", " , ", "short", f"{KEY},!!!", base64.urlsafe_b64encode(b"x" * 31).decode()],
+    ids=["nothing", "only commas", "short", "a good one and a bad one", "31 bytes"],
+)
 def test_a_bad_signing_key_is_refused_at_start(keys: str) -> None:
     with pytest.raises(ValueError, match="AURALINK_TOKEN_KEYS"):
         tokens(keys)
