@@ -166,6 +166,12 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def listening(port: int) -> bool:
+    """Does anybody take TCP connections there?"""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def signal_all(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
     for process in processes:
         try:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 from tests.journeys.people import Call, Person
-from tests.platform import free_ports, running_platform
+from tests.platform import free_ports, listening, running_platform
 
 BINARY = os.environ.get("LIVEKIT_SERVER_BINARY") or shutil.which("livekit-server")
 KEY = "journeykey"
@@ -37,6 +37,7 @@ if BINARY is not None:
             ) as platform,
             await Person.sign_up(platform.url) as person,
         ):
+            assert not listening(platform.media_port), "our own media server runs beside the named one"
             room = await person.create_room()
             host, guest = await room.host(), await room.guest()
             assert host.url == url

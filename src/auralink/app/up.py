@@ -21,7 +21,7 @@ from auralink.kit.db import Database, DatabaseSettings, DatabaseUnavailable
 from auralink.kit.embedded_postgres import PostgresFailed
 from auralink.kit.migrations import Migrations
 from auralink.kit.outbox import write_events
-from auralink.kit.settings import CoreSettings, SecretStore, SettingsError, load_settings
+from auralink.kit.settings import CoreSettings, SecretStore, Settings, SettingsError, load_settings
 from auralink.kit.telemetry import TelemetrySettings, configure_tracing
 
 log = structlog.get_logger(__name__)
@@ -38,11 +38,23 @@ class Plan:
     whole: bool
 
 
+class _OtherMedia(Settings):
+    livekit_url: str = ""
+
+
+def _roles(plan: Plan) -> Sequence[Role]:
+    """With a LiveKit server named by AURALINK_LIVEKIT_URL, the platform runs no media server of its own."""
+    if plan.whole and _OtherMedia().livekit_url:
+        return [role for role in plan.roles if role is not Role.MEDIA]
+    return plan.roles
+
+
 async def run(plan: Plan, core: CoreSettings, progress: Progress) -> None:
     """Runs until a signal. Raises one of EXPECTED, with words for the operator, when it cannot."""
     started = time.monotonic()
     state = core.state_directory
-    progress.heading(f"AuraLink {__version__}", f"roles: {', '.join(plan.roles)}", f"state: {state}")
+    roles = _roles(plan)
+    progress.heading(f"AuraLink {__version__}", f"roles: {', '.join(roles)}", f"state: {state}")
     async with AsyncExitStack() as stack:
         if plan.whole:
             await stack.enter_async_context(alone_in(state))
@@ -50,11 +62,11 @@ async def run(plan: Plan, core: CoreSettings, progress: Progress) -> None:
             secrets = SecretStore(state)
             settings = load_settings(AppSettings, store=secrets, production=core.production)
             telemetry = load_settings(TelemetrySettings, store=secrets, production=core.production)
-            provider = configure_tracing(telemetry, "-".join(plan.roles))
+            provider = configure_tracing(telemetry, "-".join(roles))
             stack.callback(provider.shutdown)
             tell(f"kept in {secrets.path}" if secrets.path.exists() else "")
         data = None
-        if NEEDS_DATABASE & frozenset(plan.roles):
+        if NEEDS_DATABASE & frozenset(roles):
             with progress.step("PostgreSQL" if core.database_url else "PostgreSQL (embedded)") as tell:
                 data = await stack.enter_async_context(open_data(core, settings, secrets, tell))
                 await _answers(data, secrets, core, tell)
@@ -62,7 +74,7 @@ async def run(plan: Plan, core: CoreSettings, progress: Progress) -> None:
             with progress.step("Database schema") as tell:
                 await _schema(plan, data, tell)
         with progress.step("Services"):
-            assembly, listeners = assemble(plan.roles, core, secrets, data.application_url if data else None)
+            assembly, listeners = assemble(roles, core, secrets, data.application_url if data else None)
             _mind_the_database(assembly, data, stack)
         platform = Platform(assembly, listeners, settings)
         platform.stop_on_signals()
@@ -134,6 +146,8 @@ def _tell_ready(
             case name:
                 facts.append((name, f"http://{shown}:{port}"))
     facts += assembly.facts
+    if other := _OtherMedia().livekit_url:
+        facts.append(("LiveKit server", other))
     if data:
         facts.append(("Database", data.where))
     facts.append(("State, logs", str(assembly.core.state_directory)))

@@ -84,7 +84,8 @@ def _start(assembly: Assembly, settings: MediaSettings) -> Engine:
         tcp_port=settings.media_tcp_port,
         shards=settings.media_shards,
     )
-    assembly.facts.append(("Media", f"UDP {', '.join(map(str, engine.udp_ports))}, TCP {engine.tcp_port}"))
+    tcp = f"TCP {engine.tcp_port}" if engine.tcp_port else "no TCP"
+    assembly.facts.append(("Media", f"UDP {', '.join(map(str, engine.udp_ports))}, {tcp}"))
     for warning in engine.warnings:
         log.warning("media.engine", warning=warning)
     return engine
