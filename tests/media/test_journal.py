@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from auralink.media.journal import Journal
+from auralink.media.journal import COMPACT_AFTER, Journal
 
 
 def tell_all(journal: Journal) -> list[str]:
@@ -40,6 +40,43 @@ def test_a_line_cut_by_a_crash_is_left_out(tmp_path: Path) -> None:
     with (tmp_path / "events.jsonl").open("a") as file:
         file.write('{"number": 2, "bo')
     assert tell_all(Journal(tmp_path)) == ["whole"]
+
+
+def test_what_follows_a_torn_line_is_kept(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.append("whole")
+    journal.flush()
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write('{"number": 2, "bo')
+    recovered = Journal(tmp_path)
+    recovered.append("after the crash")
+    recovered.flush()
+    assert tell_all(Journal(tmp_path)) == ["whole", "after the crash"]
+
+
+def test_a_batch_that_could_not_be_written_is_written_later_and_once(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.append("first")
+    batch = journal.take()
+    journal.append("second")
+    journal.give_back(batch)
+    journal.flush()
+    assert tell_all(Journal(tmp_path)) == ["first", "second"]
+
+
+def test_acknowledged_events_leave_the_file_though_others_wait(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    for number in range(COMPACT_AFTER + 1):
+        journal.append(f"event {number}")
+    journal.flush()
+    for _ in range(COMPACT_AFTER):
+        entry = journal.oldest()
+        assert entry is not None
+        journal.acknowledge(entry)
+    journal.append("new")
+    journal.flush()
+    assert len((tmp_path / "events.jsonl").read_text().splitlines()) == 2
+    assert tell_all(Journal(tmp_path)) == [f"event {COMPACT_AFTER}", "new"]
 
 
 def test_an_emptied_journal_leaves_no_file_and_numbers_go_on(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackSource, TrackType
-from livekit.protocol.rtc import AddTrackRequest, RequestResponse, SignalRequest
-from tests.media.scripted import Server
+from livekit.protocol.rtc import AddTrackRequest, JoinRequest, RequestResponse, SignalRequest
+from tests.media.scripted import Client, Server
 
+from auralink.kit.errors import InvalidInput
 from auralink.media.rooms import RoomFull, RoomMissing
 from auralink.media.session import Session
 
@@ -78,6 +79,46 @@ def test_the_same_identity_replaces_the_first() -> None:
     assert first.of("leave")[0].reason == DisconnectReason.DUPLICATE_IDENTITY
     assert first.closed
     assert not second.of("leave")
+
+
+def test_a_second_join_that_is_refused_leaves_the_first_alone() -> None:
+    server = Server()
+    _, first = server.join("ann")
+    with pytest.raises(InvalidInput):
+        server.join("ann", name="n" * 300)
+    assert not first.closed
+    assert not first.of("leave")
+
+
+def test_who_comes_and_goes_leaves_nothing_behind() -> None:
+    server = Server()
+    server.join("host")
+    for number in range(50):
+        session, _ = server.join(f"guest {number}")
+        session.handle(SignalRequest(leave={}))
+    assert len(server.rooms._by_peer) == 1
+
+
+def test_who_resumes_hears_of_those_who_left_meanwhile() -> None:
+    server = Server()
+    ann, client = server.join("ann")
+    bob, _ = server.join("bob")
+    server.rooms.signal_lost(ann, client.connection)
+    bob.handle(SignalRequest(leave={}))
+    back = Client()
+    claims = server.keys.verify(server.token("ann"))
+    assert server.rooms.resume(claims, JoinRequest(participant_sid=ann.me.sid), back.connection)
+    assert back.received[0].HasField("reconnect")
+    told = {p.identity: p.state for p in back.of("update")[0].participants}
+    assert told == {"bob": ParticipantInfo.State.DISCONNECTED, "ann": ParticipantInfo.State.ACTIVE}
+
+
+def test_a_name_without_end_is_refused() -> None:
+    server = Server()
+    session, client = server.join("ann")
+    session.handle(SignalRequest(add_track=AddTrackRequest(cid="c", name="n" * 10_000, type=TrackType.VIDEO)))
+    assert client.of("request_response")[0].reason == RequestResponse.LIMIT_EXCEEDED
+    assert not session.me.tracks
 
 
 def test_a_full_room_refuses_and_agents_do_not_count() -> None:

@@ -60,7 +60,9 @@ def _name(pid: int | None) -> str | None:
         return f"process {pid}"
 
 
-_LONGEST_MESSAGE = 1 << 20  # bytes of one WebSocket message; a description of a large call takes some tens of KiB
+_LONGEST_MESSAGE = (
+    2 * 1024 * 1024
+)  # bytes of one WebSocket message; a description of a large call takes some tens of KiB
 
 
 class HttpServer(uvicorn.Server):

@@ -1,23 +1,31 @@
 """Bounds on what one participant may make us keep (LiveKit's own where it has them)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Limits:
     signal_message_bytes: int = 2 * 1024 * 1024
-    sdp_bytes: int = 256 * 1024
+    sdp_bytes: int = 1024 * 1024
+    """As the engine's own: an offer of a meeting of a hundred with video fits."""
     name_bytes: int = 256
     """Of identities, room names and display names."""
     metadata_bytes: int = 512 * 1024
     attributes_bytes: int = 64 * 1024
     data_bytes: int = 64 * 1024
     tracks_per_participant: int = 100
+    layers_per_track: int = 16
     wishes_per_participant: int = 2_000
     queued_messages: int = 2_000
     """Signal messages waiting for one client; one that reads slower is disconnected and may resume."""
     rooms: int = 10_000
+
+    def track_problem(self, texts: Iterable[str]) -> str | None:
+        """Which of the texts of an AddTrack is too long, if any."""
+        if any(len(text.encode()) > self.name_bytes for text in texts):
+            return "a name is too long"
+        return None
 
     def metadata_problem(self, name: str, metadata: str, attributes: Mapping[str, str]) -> str | None:
         """What is too large, if anything."""

@@ -4,6 +4,7 @@ Commands go to the engine, messages to participants' bounded queues, facts to th
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -47,6 +48,8 @@ SOURCES: dict[int, SourceName] = {
     TrackSource.SCREEN_SHARE: "screen_share",
     TrackSource.SCREEN_SHARE_AUDIO: "screen_share_audio",
 }
+
+DEPARTED_KEPT = 100
 
 
 class EventLog(Protocol):
@@ -94,6 +97,9 @@ class Room:
     sif_trailer: bytes = b""
     ever_joined: bool = False
     closed: bool = False
+    departed: deque[ParticipantInfo] = field(default_factory=lambda: deque(maxlen=DEPARTED_KEPT))
+    """The last who left, for those who were between two signal connections and did not hear of it."""
+    _gone_peers: list[int] = field(default_factory=list)
     on_change: Callable[["Room"], None] = lambda _room: None
     """Told after somebody joined or left, so that the owner can time the room out."""
 
@@ -161,15 +167,19 @@ class Room:
             self._end(track, tell_publisher=False, update=False)
         del self.participants[me.identity]
         self.by_peer.pop(me.peer, None)
+        self._gone_peers.append(me.peer)
         self.engine.close_peer(me.peer)
         me.state = ParticipantInfo.State.DISCONNECTED
         me.disconnect_reason = reason
         me.touch()
+        if not me.grant.hidden:
+            self.departed.append(me.info())
         if tell_others:
             self.broadcast_participant(me, to_self=False)
         name = "participant_left" if was_active else "participant_connection_aborted"
         self.events.record(name, self.info(), me.info())
-        self._room_changed()
+        if not self.closed:
+            self._room_changed()
         self.on_change(self)
 
     def close(
@@ -187,6 +197,11 @@ class Room:
         self.engine.close_room(self.id)
         self.events.record("room_finished", self.info(), end=end)
         self.on_change(self)
+
+    def gone_peers(self) -> list[int]:
+        """Engine ids of peers that left since this was last asked."""
+        gone, self._gone_peers = self._gone_peers, []
+        return gone
 
     # --- publishing ----------------------------------------------------------------------------------------------
 
@@ -285,7 +300,8 @@ class Room:
         if self.tracks.pop(track.id, None):
             self.engine.unpublish(track.id)
         for other in self.participants.values():
-            other.subscriptions.pop(track.info.sid, None)
+            for kept in (other.subscriptions, other.settings, other.wishes):
+                kept.pop(track.info.sid, None)
         if not track.announced:
             return
         track.announced = False
@@ -398,7 +414,17 @@ class Room:
         if track is None or track.wanted == frozenset(wanted):
             return
         track.wanted = frozenset(wanted)
-        qualities = [SubscribedQuality(quality=q, enabled=name in track.wanted) for name, q in QUALITIES.items()]
+        self._tell_wanted_qualities(track)
+
+    def repeat_wanted_qualities(self, me: Participant) -> None:
+        """After a resume: what was told while nobody listened."""
+        for track in me.tracks.values():
+            if track.wanted is not None:
+                self._tell_wanted_qualities(track)
+
+    def _tell_wanted_qualities(self, track: PublishedTrack) -> None:
+        wanted = track.wanted or frozenset()
+        qualities = [SubscribedQuality(quality=q, enabled=name in wanted) for name, q in QUALITIES.items()]
         codec = track.info.mime_type.partition("/")[2].lower()
         update = SubscribedQualityUpdate(
             track_sid=track.info.sid,

@@ -152,6 +152,8 @@ class Rooms:
         return room
 
     def _changed(self, room: Room) -> None:
+        for peer in room.gone_peers():
+            self._by_peer.pop(peer, None)
         if room.closed:
             self._rooms.pop(room.name, None)
             self._by_id.pop(room.id, None)
@@ -211,12 +213,12 @@ class Rooms:
     def join(self, claims: Claims, request: JoinRequest, connection: Connection) -> Session:
         """A new participant; the one of the same identity, if any, has to go."""
         self.check(claims)
+        me = self._participant(claims, request, connection)
         room = self.open(claims.video.room, claims.room_config)
         if present := room.participants.get(claims.identity):
             present.send(leave(DisconnectReason.DUPLICATE_IDENTITY))
             room.remove(present, DisconnectReason.DUPLICATE_IDENTITY, tell_others=False)
             present.disconnect_signal()
-        me = self._participant(claims, request, connection)
         self._engine.create_peer(me.peer, room.id, "single", allow_pause=_may_pause(request))
         self._by_peer[me.peer] = room
         me.send(SignalResponse(join=self._join_response(room, me)))
@@ -288,8 +290,9 @@ class Rooms:
                 reconnect=ReconnectResponse(server_info=self._server_info(), last_message_seq=me.reliable_seen)
             )
         )
-        everybody = [me.info(), *room.others_visible_to(me)]
+        everybody = [*room.departed, me.info(), *room.others_visible_to(me)]
         me.send(SignalResponse(update=ParticipantUpdate(participants=everybody)))
+        room.repeat_wanted_qualities(me)
         me.send(SignalResponse(room_update=RoomUpdate(room=room.info())))
         self.send_token(me)
         session = Session(room, me, self.limits)
@@ -313,7 +316,8 @@ class Rooms:
         expires = datetime.now(UTC) + _REFRESHED_LIFE
         remaining = datetime.fromtimestamp(float(me.claims["exp"]), UTC)
         video = {**(me.claims.get("video") or {}), **_grant_claims(me)}
-        claims = {**me.claims, "video": video, "exp": int(max(expires, remaining).timestamp())}
+        now = {"name": me.name, "metadata": me.metadata, "attributes": me.attributes}
+        claims = {**me.claims, **now, "video": video, "exp": int(max(expires, remaining).timestamp())}
         me.send(SignalResponse(refresh_token=self._keys.sign(me.api_key, claims)))
 
     def set_permission(self, room: Room, me: Participant, permission: ParticipantPermission) -> None:

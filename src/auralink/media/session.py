@@ -80,6 +80,7 @@ class Session:
         if len(description.sdp) > self._limits.sdp_bytes:
             log.info("media.offer_refused", room=self.room.name, participant=self.me.sid, reason="too large")
             self.me.send(leave(DisconnectReason.JOIN_FAILURE))
+            self.room.remove(self.me, DisconnectReason.JOIN_FAILURE)
             self.me.disconnect_signal()
             return
         self.room.engine.offer(self.me.peer, description.id, description.sdp)
@@ -89,7 +90,9 @@ class Session:
         refusal = self._refusal(request)
         if refusal is not None:
             reason, message = refusal
-            response = RequestResponse(reason=reason, message=message, add_track=request)
+            # The request is echoed so that the client can tell which; without texts of any length.
+            echo = AddTrackRequest(cid=request.cid[: self._limits.name_bytes], type=request.type, source=request.source)
+            response = RequestResponse(reason=reason, message=message, add_track=echo)
             me.send(SignalResponse(request_response=response))
             return
         self.room.add_track(me, request)
@@ -100,6 +103,11 @@ class Session:
         pending = [t for t in me.tracks.values() if not t.mid]
         if request.type not in (TrackType.AUDIO, TrackType.VIDEO):
             return RequestResponse.UNSUPPORTED_TYPE, "only audio and video tracks"
+        texts = [request.name, request.cid, request.stream, *(codec.cid for codec in request.simulcast_codecs)]
+        if problem := self._limits.track_problem(texts):
+            return RequestResponse.LIMIT_EXCEEDED, problem
+        if max(len(request.layers), len(request.simulcast_codecs)) > self._limits.layers_per_track:
+            return RequestResponse.LIMIT_EXCEEDED, "too many layers"
         if not me.grant.may_publish(request.source):
             return RequestResponse.NOT_ALLOWED, "publishing is not allowed"
         if len(pending) >= _MAX_PENDING_TRACKS or len(me.tracks) >= self._limits.tracks_per_participant:

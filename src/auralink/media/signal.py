@@ -128,7 +128,6 @@ class SignalConnection:
         if self._closing.is_set():
             return
         try:
-            # A copy: rooms reuse and change what they hand to several participants.
             self._queue.put_nowait(message)
         except asyncio.QueueFull:
             log.warning("media.signal_slow_reader")

@@ -17,6 +17,8 @@ from livekit.protocol.room import RoomConfiguration
 from auralink.kit.errors import Unauthenticated
 
 LEEWAY = timedelta(seconds=60)
+_OPTIONS: Any = {"require": ["exp", "iss"], "verify_aud": False}
+"""LiveKit's tokens name no audience; one that does is judged by the rest."""
 _SOURCES = {
     "camera": TrackSource.CAMERA,
     "microphone": TrackSource.MICROPHONE,
@@ -127,7 +129,9 @@ class KeyRing:
             secret = self._pairs.get(api_key)
             if secret is None:
                 raise TokenRefused("invalid API key")
-            body = jwt.decode(token, secret, algorithms=["HS256"], leeway=LEEWAY, options={"require": ["exp", "iss"]})
+            body = jwt.decode(token, secret, algorithms=["HS256"], leeway=LEEWAY, options=_OPTIONS)
+        except OverflowError as error:
+            raise TokenRefused("invalid token: exp") from error
         except jwt.ExpiredSignatureError as error:
             raise TokenRefused("token has expired") from error
         except jwt.PyJWTError as error:
@@ -156,7 +160,7 @@ def _claims(api_key: str, body: Mapping[str, Any]) -> Claims:
             can_publish=can_publish,
             can_subscribe=_flag(video, "canSubscribe", True),
             can_publish_data=_flag(video, "canPublishData", can_publish),
-            can_publish_sources=tuple(_SOURCES[s] for s in video.get("canPublishSources") or () if s in _SOURCES),
+            can_publish_sources=_sources(video.get("canPublishSources")),
             can_update_own_metadata=_flag(video, "canUpdateOwnMetadata"),
             hidden=_flag(video, "hidden"),
             recorder=_flag(video, "recorder"),
@@ -164,9 +168,24 @@ def _claims(api_key: str, body: Mapping[str, Any]) -> Claims:
         ),
         room_config=_room_config(body.get("roomConfig")),
         sha256=str(body.get("sha256") or ""),
-        expires_at=datetime.fromtimestamp(float(body["exp"]), tz=UTC),
+        expires_at=_expiry(body["exp"]),
         raw=body,
     )
+
+
+def _expiry(value: Any) -> datetime:
+    try:
+        return datetime.fromtimestamp(float(value), tz=UTC)
+    except (TypeError, ValueError, OverflowError, OSError) as error:
+        raise TokenRefused("invalid token: exp") from error
+
+
+def _sources(value: Any) -> tuple["TrackSource", ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise TokenRefused("invalid token: canPublishSources")
+    return tuple(_SOURCES[name] for name in value if isinstance(name, str) and name in _SOURCES)
 
 
 def _flag(grants: Mapping[str, Any], name: str, default: bool = False) -> bool:

@@ -20,6 +20,7 @@ from livekit.protocol.models import ParticipantInfo, RoomEndReason, TrackInfo
 from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.webhook import WebhookEvent
 
+from auralink.kit.errors import Unavailable
 from auralink.media.journal import Journal
 from auralink.media.sids import new_sid
 from auralink.media.tokens import KeyRing
@@ -70,6 +71,12 @@ class Webhooks:
     def waiting(self) -> int:
         return sum(len(receiver.journal) for receiver in self._receivers)
 
+    async def check(self) -> None:
+        """For readiness. Raises Unavailable."""
+        for receiver in self._receivers:
+            if receiver.trouble:
+                raise Unavailable(receiver.trouble)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         async with httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as client:
@@ -86,7 +93,7 @@ class Webhooks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
                 for receiver in self._receivers:
-                    await asyncio.to_thread(receiver.journal.flush)
+                    await receiver.flush()
 
     async def _last_words(self) -> None:
         """A short time to tell the ends of rooms; what stays is told by the next start."""
@@ -111,6 +118,7 @@ class _Receiver:
         self._new = asyncio.Event()
         self._idle = asyncio.Event()
         self._new.set()
+        self.trouble: str | None = None
 
     def append(self, body: str) -> None:
         if not self.journal.append(body):
@@ -122,12 +130,13 @@ class _Receiver:
         await self._idle.wait()
 
     async def run(self) -> None:
+        """Never ends by itself: a disk that is full is waited for like a receiver that is away."""
         wait = _FIRST_WAIT_S
         while True:
             await self._new.wait()
             self._new.clear()
             await asyncio.sleep(_FLUSH_S)
-            await asyncio.to_thread(self.journal.flush)
+            await self.flush()
             while entry := self.journal.oldest():
                 if await self._tell(entry.body):
                     self.journal.acknowledge(entry)
@@ -135,9 +144,25 @@ class _Receiver:
                     continue
                 await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 (spreads retries, guards nothing)
                 wait = min(wait * 2, _LONGEST_WAIT_S)
-            await asyncio.to_thread(self.journal.flush)
+                await self.flush()  # what happened meanwhile must survive a crash too
+            await self.flush()
             if not len(self.journal):
                 self._idle.set()
+
+    async def flush(self) -> None:
+        """Make the journal durable; trouble is told by readiness and tried again with the next flush."""
+        batch = self.journal.take()
+        try:
+            await asyncio.to_thread(self.journal.write, batch)
+        except OSError as error:
+            self.journal.give_back(batch)
+            self._new.set()
+            if self.trouble is None:
+                log.error("media.journal_unwritable", error=error.strerror)
+            self.trouble = f"the webhook journal cannot be written: {error.strerror}"
+            await asyncio.sleep(_FIRST_WAIT_S)
+        else:
+            self.trouble = None
 
     async def _tell(self, body: str) -> bool:
         """True when it is done with: accepted, or refused for good."""

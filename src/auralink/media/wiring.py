@@ -67,6 +67,7 @@ def install(assembly: Assembly, *, own_webhook: Callable[[], str | None]) -> Non
     server.add_router(signal_router(rooms, keys))
     server.add_router(room_service_router(rooms, keys))
     server.health.add("engine", healthy)
+    server.health.add("webhook journal", webhooks.check)
     assembly.resource("media", running)
     assembly.task("media-rooms", rooms.watch)
     assembly.drain("media-rooms", goodbye)
