@@ -121,6 +121,17 @@ def test_a_name_without_end_is_refused() -> None:
     assert not session.me.tracks
 
 
+def test_nothing_tells_of_a_hidden_participant() -> None:
+    server = Server()
+    ghost, ghost_client = server.join("ghost", video={"hidden": True})
+    _, ann = server.join("ann")
+    server.rooms.on_event(("speakers", ghost.room.id, [(ghost.me.peer, 0.9, True)]))
+    server.rooms.on_event(("quality", ghost.me.peer, 4.9))
+    assert not ann.of("speakers_changed")
+    assert not ann.of("connection_quality")
+    assert len(ghost_client.of("connection_quality")) == 1
+
+
 def test_a_full_room_refuses_and_agents_do_not_count() -> None:
     server = Server()
     config = {"roomConfig": {"maxParticipants": 1}}

@@ -417,7 +417,8 @@ class Rooms:
     def _speakers(self, room: Room, levels: list[tuple[int, float, bool]]) -> None:
         speakers = []
         for peer, level, active in levels:
-            if me := room.by_peer.get(peer):
+            me = room.by_peer.get(peer)
+            if me is not None and not me.grant.hidden:
                 rounded = round(level * _LEVEL_STEPS) / _LEVEL_STEPS
                 speakers.append(SpeakerInfo(sid=me.sid, level=rounded, active=active))
         if speakers:
@@ -433,7 +434,11 @@ class Rooms:
         update = ConnectionQualityUpdate(
             updates=[ConnectionQualityInfo(participant_sid=me.sid, quality=quality, score=max(score, 1.0))]
         )
-        room.broadcast(SignalResponse(connection_quality=update))
+        message = SignalResponse(connection_quality=update)
+        if me.grant.hidden:
+            me.send(message)
+        else:
+            room.broadcast(message)
 
     def _stream_state(self, room: Room, me: Participant, track_id: int, paused: bool) -> None:
         if track := room.tracks.get(track_id):
