@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from auralink.app.testing import Gateway, MakePerson
 from auralink.identity.hashing import HashingBusy, PasswordHasher
-from auralink.identity.pruning import Pruning
+from auralink.identity.pruning import session_pruning
 from auralink.identity.store import SessionStore
 from auralink.kit.auth import Principal
 
@@ -55,7 +55,7 @@ async def test_sessions_that_ended_long_ago_are_removed(gateway: Gateway, person
     await ann.client.post("/api/v1/auth/refresh", json={"refresh_token": ann.refresh_token})
     await ann.client.post("/api/v1/auth/logout")
     bob = await person("Bob")
-    pruning = Pruning(gateway.database, SessionStore(), gateway.clock)
+    pruning = session_pruning(gateway.database, SessionStore(), gateway.clock)
     assert await pruning.step() == 0
     await gateway.clock.advance(timedelta(days=31).total_seconds())
     bob_again = await bob.client.post(

@@ -12,7 +12,7 @@ from auralink.identity.http import SessionEdge, auth_router, users_router
 from auralink.identity.interface import People
 from auralink.identity.limits import SignInLimits
 from auralink.identity.ports import Tenancy
-from auralink.identity.pruning import Pruning
+from auralink.identity.pruning import session_pruning
 from auralink.identity.service import Accounts
 from auralink.identity.sessions import Sessions
 from auralink.identity.settings import IdentitySettings
@@ -72,7 +72,7 @@ def install(assembly: Assembly, *, tenancy: Tenancy, only_loopback: bool) -> Peo
     gateway.add_router(auth_router(accounts, sessions, edge, authenticator, tokens, limits, signup))
     gateway.add_router(users_router(accounts))
     assembly.resource("password-hashing", lambda: _closing(hasher))
-    assembly.task("session-pruning", Pruning(assembly.database, session_store, assembly.clock).run)
+    assembly.task("session-pruning", session_pruning(assembly.database, session_store, assembly.clock).run)
     return accounts
 
 

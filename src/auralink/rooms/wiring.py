@@ -5,7 +5,7 @@ from auralink.kit.assembly import Assembly
 from auralink.kit.livekit import LiveKitSettings
 from auralink.kit.outbox import EventStreams, Relay
 from auralink.orgs import Organizations
-from auralink.rooms.forgetting import Forgetting
+from auralink.rooms.forgetting import report_forgetting
 from auralink.rooms.guest_limit import GuestLimit
 from auralink.rooms.handlers import DeletedRooms
 from auralink.rooms.history import RoomHistory
@@ -59,5 +59,5 @@ def install(
 
     assembly.drain("event-streams", end_streams)
     assembly.task("rooms-relay", Relay(database, assembly.notifier, "rooms", DeletedRooms(media).handle).run)
-    assembly.task("rooms-forgetting", Forgetting(database, history_store, clock).run)
+    assembly.task("rooms-forgetting", report_forgetting(database, history_store, clock).run)
     return rooms
