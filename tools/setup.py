@@ -86,6 +86,7 @@ def _bootstrap_uv(lock: Path) -> Path:
     """uv, of the locked version and hash, by pip, which comes with Python (on Debian in a package of its own)."""
     if (BIN / "uv").exists():
         return BIN / "uv"
+    TOOLS.mkdir(exist_ok=True)
     only_uv = TOOLS / "uv.lock"
     only_uv.write_text(_entry(lock.read_text(), "uv"))
     pip = (sys.executable, "-m", "pip")
