@@ -1,4 +1,10 @@
-"""Data packets between participants: stamped with who sent them, and passed on to whom they are for."""
+"""Data packets between participants: stamped with who sent them, and passed on to whom they are for.
+
+Fields that this server does not know travel on unchanged: the protobuf library keeps them through a re-encode.
+"""
+
+import time
+from collections.abc import Mapping
 
 import structlog
 from google.protobuf.message import DecodeError
@@ -7,13 +13,14 @@ from livekit.protocol.models import DataPacket
 from auralink.media.engine import ChannelLabel
 from auralink.media.limits import Limits
 from auralink.media.participant import Participant
+from auralink.media.replay import Destinations
 from auralink.media.room import Room
 
 log = structlog.get_logger(__name__)
 
 
 def forward(room: Room, sender: Participant, channel: ChannelLabel, payload: bytes, limits: Limits) -> None:
-    """What a client sent on a data channel. Fields we do not know travel on unchanged."""
+    """What a client sent on a data channel."""
     if channel == "_data_track" or not sender.grant.can_publish_data or len(payload) > limits.data_bytes:
         return
     try:
@@ -21,31 +28,95 @@ def forward(room: Room, sender: Participant, channel: ChannelLabel, payload: byt
     except DecodeError:
         log.info("media.data_malformed", room=room.name, participant=sender.sid)
         return
-    if packet.WhichOneof("value") == "speaker":
-        return  # Clients believe these; only the server says who speaks.
-    if channel == "_reliable" and packet.sequence:
-        if packet.sequence <= sender.reliable_seen:
-            return  # sent again after a resume
-        sender.reliable_seen = packet.sequence
+    if channel == "_reliable" and _seen(sender, packet.sequence):
+        return
+    # The channel it came on says what it is, whatever the client wrote.
     packet.kind = DataPacket.RELIABLE if channel == "_reliable" else DataPacket.LOSSY
-    identity = "" if sender.grant.hidden else sender.identity
-    packet.participant_identity, packet.participant_sid = identity, sender.sid
+    _sign(packet, sender)
+    match packet.WhichOneof("value"):
+        case "speaker":
+            pass  # Clients believe these; only the server says who speaks.
+        case "transcription" if not sender.is_agent:
+            pass
+        case "metrics":
+            _send_metrics(room, packet, sender)
+        case _:
+            send(room, packet, sender)
+
+
+def _seen(sender: Participant, sequence: int) -> bool:
+    """Clients number their reliable packets and send again, after a resume, what they think was lost."""
+    if not sequence:
+        return False
+    if sequence <= sender.reliable_seen:
+        return True
+    sender.reliable_seen = sequence
+    return False
+
+
+def _sign(packet: DataPacket, sender: Participant) -> None:
+    identity, sid = ("", "") if sender.grant.hidden else (sender.identity, sender.sid)
+    if not _for_another(packet, sender):
+        packet.participant_identity = identity
+    # Also of the hidden: with it receivers tell apart whose sequence number it is.
+    packet.participant_sid = sender.sid
     if packet.HasField("user"):
-        packet.user.participant_identity, packet.user.participant_sid = identity, sender.sid
-    send(room, packet, sender)
+        packet.user.participant_identity, packet.user.participant_sid = identity, sid
+
+
+def _for_another(packet: DataPacket, sender: Participant) -> bool:
+    """Agents may write down what somebody said, in that one's name; it is marked as made by a machine."""
+    if not sender.is_agent or packet.participant_identity in ("", sender.identity):
+        return False
+    if packet.HasField("chat_message"):
+        packet.chat_message.generated = True
+        return True
+    if packet.HasField("stream_header") and packet.stream_header.HasField("text_header"):
+        packet.stream_header.text_header.generated = True
+        return True
+    return False
 
 
 def send(room: Room, packet: DataPacket, sender: Participant | None = None) -> None:
-    """To the participants it names, else to everybody but the sender."""
-    identities = set(packet.destination_identities) | set(packet.user.destination_identities)
-    sids = set(packet.user.destination_sids)
-    peers = [
-        other.peer
-        for other in room.participants.values()
-        if other is not sender
-        and other.active
-        and ((not identities and not sids) or other.identity in identities or other.sid in sids)
+    """To the participants it names, else to everybody but the sender. Without a sender it is the server's own."""
+    if packet.HasField("user"):
+        if room.nonces.repeated(packet.user.nonce):
+            return
+        # Older clients read and write the destinations in here.
+        named = packet.destination_identities or packet.user.destination_identities
+        identities = list(named)
+        del packet.destination_identities[:], packet.user.destination_identities[:]
+        packet.destination_identities.extend(identities)
+        packet.user.destination_identities.extend(identities)
+    to = Destinations(frozenset(packet.destination_identities), frozenset(packet.user.destination_sids))
+    numbered = sender is not None and packet.kind == DataPacket.RELIABLE and bool(packet.sequence)
+    payload = packet.SerializeToString()
+    if numbered and sender is not None:
+        room.history.add(sender.sid, packet.sequence, to, payload, time.monotonic())
+    # Who is still connecting gets numbered messages too: they wait for its channel to open.
+    others = [p for p in room.participants.values() if p is not sender and to.include(p) and (p.active or numbered)]
+    _deliver(room, others, packet, payload)
+
+
+def _send_metrics(room: Room, packet: DataPacket, sender: Participant) -> None:
+    """To those who may see them and take something of the sender's; to the sender as well."""
+    takers = [
+        p
+        for p in room.participants.values()
+        if p.active
+        and p.grant.can_subscribe_metrics
+        and (p is sender or any(sid in p.subscriptions for sid in sender.tracks))
     ]
-    if peers:
+    _deliver(room, takers, packet, packet.SerializeToString())
+
+
+def _deliver(room: Room, to: list[Participant], packet: DataPacket, payload: bytes) -> None:
+    if to:
         channel: ChannelLabel = "_lossy" if packet.kind == DataPacket.LOSSY else "_reliable"
-        room.engine.send_data(peers, channel, packet.SerializeToString())
+        room.engine.send_data([p.peer for p in to], channel, payload)
+
+
+def replay(room: Room, me: Participant, reached: Mapping[str, int]) -> None:
+    """After a resume: reliable messages beyond the number that `me` has of each publisher, by sid."""
+    for payload in room.history.beyond(reached, me):
+        room.engine.send_data([me.peer], "_reliable", payload)

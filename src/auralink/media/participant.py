@@ -95,6 +95,10 @@ class Participant:
         return self.state == ParticipantInfo.State.ACTIVE
 
     @property
+    def is_agent(self) -> bool:
+        return self.grant.agent or self.kind == ParticipantInfo.Kind.AGENT
+
+    @property
     def dependent(self) -> bool:
         """Agents, recorders and the like do not count as somebody being there."""
         return self.grant.recorder or self.kind in (ParticipantInfo.Kind.AGENT, ParticipantInfo.Kind.EGRESS)

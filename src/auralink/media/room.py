@@ -33,7 +33,9 @@ from livekit.protocol.rtc import (
 )
 
 from auralink.media.engine import Engine, OfferedSection, QualityName, SourceName
+from auralink.media.nonces import Nonces
 from auralink.media.participant import Participant, PublishedTrack, Subscription
+from auralink.media.replay import ReliableHistory
 from auralink.media.sids import new_sid, track_sid
 
 QUALITIES: dict[QualityName, "VideoQuality"] = {
@@ -99,6 +101,8 @@ class Room:
     closed: bool = False
     departed: deque[ParticipantInfo] = field(default_factory=lambda: deque(maxlen=DEPARTED_KEPT))
     """The last who left, for those who were between two signal connections and did not hear of it."""
+    history: ReliableHistory = field(default_factory=ReliableHistory)
+    nonces: Nonces = field(default_factory=Nonces)
     _gone_peers: list[int] = field(default_factory=list)
     on_change: Callable[["Room"], None] = lambda _room: None
     """Told after somebody joined or left, so that the owner can time the room out."""

@@ -185,6 +185,8 @@ class Rooms:
             await asyncio.sleep(_SWEEP_S)
             self.close_idle(time.monotonic())
             self.give_up_on(time.time() * 1000 - _JOIN_LIMIT_S * 1000)
+            for room in self.all():
+                room.history.forget_before(time.monotonic())
             if time.monotonic() >= refresh_at:
                 refresh_at += TOKEN_REFRESH_S
                 for room in self.all():
@@ -461,5 +463,6 @@ def _grant_claims(me: Participant) -> dict[str, object]:
         "canSubscribe": grant.can_subscribe,
         "canPublishData": grant.can_publish_data,
         "canUpdateOwnMetadata": grant.can_update_own_metadata,
+        "canSubscribeMetrics": grant.can_subscribe_metrics,
         "hidden": grant.hidden,
     }

@@ -25,6 +25,7 @@ from livekit.protocol.rtc import (
     UpdateTrackSettings,
 )
 
+from auralink.media import data
 from auralink.media.limits import Limits
 from auralink.media.participant import Participant, Subscription
 from auralink.media.room import QUALITY_NAMES, Room, leave
@@ -163,6 +164,8 @@ class Session:
             return
         if state.HasField("subscription"):
             self._subscription(state.subscription)
+        reached = {known.publisher_sid: known.last_seq for known in state.datachannel_receive_states}
+        data.replay(self.room, self.me, reached)
 
     def _simulate(self, scenario: SimulateScenario) -> None:
         match scenario.WhichOneof("scenario"):

@@ -57,6 +57,7 @@ class VideoGrant:
     can_publish_data: bool = True
     can_publish_sources: tuple["TrackSource", ...] = ()
     can_update_own_metadata: bool = False
+    can_subscribe_metrics: bool = False
     hidden: bool = False
     recorder: bool = False
     agent: bool = False
@@ -68,6 +69,7 @@ class VideoGrant:
             can_publish_data=self.can_publish_data,
             can_publish_sources=self.can_publish_sources,
             can_update_metadata=self.can_update_own_metadata,
+            can_subscribe_metrics=self.can_subscribe_metrics,
             hidden=self.hidden,
             recorder=self.recorder,
             agent=self.agent,
@@ -81,6 +83,7 @@ class VideoGrant:
             can_publish_data=permission.can_publish_data,
             can_publish_sources=tuple(permission.can_publish_sources),
             can_update_own_metadata=permission.can_update_metadata,
+            can_subscribe_metrics=permission.can_subscribe_metrics,
             hidden=permission.hidden,
             recorder=permission.recorder,
         )
@@ -162,6 +165,7 @@ def _claims(api_key: str, body: Mapping[str, Any]) -> Claims:
             can_publish_data=_flag(video, "canPublishData", can_publish),
             can_publish_sources=_sources(video.get("canPublishSources")),
             can_update_own_metadata=_flag(video, "canUpdateOwnMetadata"),
+            can_subscribe_metrics=_flag(video, "canSubscribeMetrics"),
             hidden=_flag(video, "hidden"),
             recorder=_flag(video, "recorder"),
             agent=_flag(video, "agent"),

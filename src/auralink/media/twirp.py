@@ -235,7 +235,10 @@ class RoomService:
         room = self._administered(request.room, claims)
         if len(request.data) > self._rooms.limits.data_bytes:
             raise TwirpError("invalid_argument", "the message is too large")
-        user = UserPacket(payload=request.data, destination_sids=request.destination_sids)
+        if len(request.nonce) not in (0, 16):
+            message = f"nonce should be 16-bytes or not present, got: {len(request.nonce)} bytes"
+            raise TwirpError("invalid_argument", message)
+        user = UserPacket(payload=request.data, destination_sids=request.destination_sids, nonce=request.nonce)
         if request.HasField("topic"):
             user.topic = request.topic
         packet = DataPacket(kind=request.kind, user=user, destination_identities=request.destination_identities)
