@@ -35,6 +35,9 @@ class RememberedEvents:
     def __init__(self) -> None:
         self.names: list[str] = []
 
+    def of(self, tenant: str) -> "RememberedEvents":
+        return self
+
     def record(
         self,
         event: str,
@@ -70,9 +73,9 @@ class Server:
         settings = RoomDefaults(**{"empty_timeout_s": 300, "departure_timeout_s": 20, "auto_create": True} | defaults)
         self.rooms = Rooms(self.engine, self.keys, self.events, settings, Limits())
 
-    def token(self, identity: str, room: str = "lobby", **claims: Any) -> str:
+    def token(self, identity: str, room: str = "lobby", *, key: str = KEY, **claims: Any) -> str:
         video = {"room": room, "roomJoin": True, **claims.pop("video", {})}
-        return self.keys.sign(KEY, {"sub": identity, "exp": 4_000_000_000, "video": video, **claims})
+        return self.keys.sign(key, {"sub": identity, "exp": 4_000_000_000, "video": video, **claims})
 
     def join(
         self, identity: str, room: str = "lobby", *, connect: bool = True, **claims: Any

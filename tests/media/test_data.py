@@ -18,6 +18,7 @@ from livekit.protocol.rtc import DataChannelReceiveState, SignalRequest, SyncSta
 from tests.media.scripted import Server
 
 from auralink.media import data
+from auralink.media.keys import PLATFORM
 from auralink.media.replay import Destinations, ReliableHistory, ReplayLimits
 from auralink.media.session import Session
 
@@ -32,7 +33,7 @@ class Sent:
     def take(self) -> list[tuple[list[str], str, DataPacket]]:
         sent = self._server.engine.named("send_data")
         new, self._count = sent[self._count :], len(sent)
-        room = self._server.rooms.find("lobby")
+        room = self._server.rooms.find("lobby", tenant=PLATFORM)
         assert room is not None
         return [
             (sorted(room.by_peer[peer].identity for peer in peers), channel, DataPacket.FromString(payload))
@@ -236,7 +237,7 @@ def test_the_history_is_bounded_in_bytes_per_publisher_and_room_and_in_age() -> 
 def test_a_packet_with_a_known_nonce_is_sent_once() -> None:
     server = Server()
     server.join("bob")
-    room = server.rooms.find("lobby")
+    room = server.rooms.find("lobby", tenant=PLATFORM)
     assert room is not None
     nonces = [uuid.uuid4().bytes for _ in range(150)]
     for nonce in (*nonces, nonces[-1], b"short", b"short"):

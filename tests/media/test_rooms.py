@@ -9,6 +9,7 @@ from livekit.protocol.rtc import AddTrackRequest, JoinRequest, RequestResponse, 
 from tests.media.scripted import Client, Server
 
 from auralink.kit.errors import InvalidInput
+from auralink.media.keys import PLATFORM
 from auralink.media.rooms import RoomFull, RoomMissing
 from auralink.media.session import Session
 
@@ -169,9 +170,9 @@ def test_an_idle_room_ends_after_its_time() -> None:
     session, _ = server.join("ann")
     session.handle(SignalRequest(leave={}))
     server.rooms.close_idle(time.monotonic() + 19)
-    assert server.rooms.find("lobby")
+    assert server.rooms.find("lobby", tenant=PLATFORM)
     server.rooms.close_idle(time.monotonic() + 21)
-    assert server.rooms.find("lobby") is None
+    assert server.rooms.find("lobby", tenant=PLATFORM) is None
     assert server.events.names[-1] == "room_finished"
 
 
@@ -180,7 +181,7 @@ def test_a_failed_shard_sends_everybody_to_a_new_connection() -> None:
     session, client = server.join("ann")
     server.rooms.on_event(("shard_failed", 0, [session.room.id]))
     assert client.of("leave")[0].can_reconnect
-    assert server.rooms.find("lobby") is None
+    assert server.rooms.find("lobby", tenant=PLATFORM) is None
 
 
 def test_a_refreshed_token_carries_what_may_be_done_now() -> None:

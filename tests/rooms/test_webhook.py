@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -252,6 +253,17 @@ async def test_an_aborted_connection_is_told_once_and_never_as_a_join(
 async def test_reports_about_rooms_that_are_not_ours_are_taken_and_dropped(gateway: Gateway, name: str) -> None:
     server = MediaServer(gateway, name)
     await server.tell(*whole_call(server))
+
+
+async def test_a_tenants_room_is_not_taken_for_the_room_whose_id_it_bears(
+    server: MediaServer, ann: Person, room: dict[str, Any]
+) -> None:
+    await server.tell(server.event("room_started"))
+    before = await events_of(ann, room)
+    forged = server.event("participant_joined", who="eve") | {"tenant": "org_of_eve"}
+    body = json.dumps(forged).encode()
+    assert (await server.send(body, server.sign(body))).status_code == 204
+    assert await events_of(ann, room) == before
 
 
 async def test_reports_of_other_kinds_are_taken_and_dropped(

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from livekit.protocol.models import (
     DisconnectReason,
@@ -68,6 +68,19 @@ class EventLog(Protocol):
     ) -> None: ...
 
 
+class TenantLogs(Protocol):
+    def of(self, tenant: str) -> EventLog:
+        """Where the facts of one tenant's rooms go."""
+
+
+class RoomKey(NamedTuple):
+    """What tells rooms apart: two tenants may use the same name and never meet."""
+
+    tenant: str
+    """Of the API key a token was signed with, see `tokens.KeyRing`."""
+    name: str
+
+
 class Ids(Protocol):
     def next(self) -> int:
         """An engine id, never given before."""
@@ -89,6 +102,8 @@ class Room:
     events: EventLog
     ids: Ids
     limits: RoomLimits
+    tenant: str = ""
+    """Never told to clients: within its tenant a room goes by its plain name."""
     sid: str = field(default_factory=lambda: new_sid("RM_"))
     created_ms: int = field(default_factory=lambda: int(time.time() * 1000))
     participants: dict[str, Participant] = field(default_factory=dict)
@@ -106,6 +121,10 @@ class Room:
     _gone_peers: list[int] = field(default_factory=list)
     on_change: Callable[["Room"], None] = lambda _room: None
     """Told after somebody joined or left, so that the owner can time the room out."""
+
+    @property
+    def key(self) -> RoomKey:
+        return RoomKey(self.tenant, self.name)
 
     # --- who is here ---------------------------------------------------------------------------------------------
 

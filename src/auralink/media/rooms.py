@@ -45,7 +45,7 @@ from auralink.media import data
 from auralink.media.engine import Engine
 from auralink.media.limits import Limits
 from auralink.media.participant import Connection, Participant
-from auralink.media.room import EventLog, Room, RoomLimits, leave
+from auralink.media.room import Room, RoomKey, RoomLimits, TenantLogs, leave
 from auralink.media.session import Session
 from auralink.media.sids import new_sid
 from auralink.media.tokens import SOURCE_NAMES, Claims, KeyRing
@@ -99,17 +99,19 @@ class _Ids:
 
 
 class Rooms:
-    def __init__(self, engine: Engine, keys: KeyRing, events: EventLog, defaults: RoomDefaults, limits: Limits) -> None:
+    def __init__(
+        self, engine: Engine, keys: KeyRing, events: TenantLogs, defaults: RoomDefaults, limits: Limits
+    ) -> None:
         self._engine = engine
         self._keys = keys
         self._events = events
         self._defaults = defaults
         self.limits = limits
         self._ids = _Ids()
-        self._rooms: dict[str, Room] = {}
+        self._rooms: dict[RoomKey, Room] = {}
         self._by_id: dict[int, Room] = {}
         self._by_peer: dict[int, Room] = {}
-        self._empty_since: dict[str, float] = {}
+        self._empty_since: dict[RoomKey, float] = {}
         self._node = new_sid("ND_")
 
     # --- rooms ---------------------------------------------------------------------------------------------------
@@ -117,12 +119,17 @@ class Rooms:
     def all(self) -> list[Room]:
         return list(self._rooms.values())
 
-    def find(self, name: str) -> Room | None:
-        return self._rooms.get(name)
+    def of(self, tenant: str) -> list[Room]:
+        """What one tenant may know of."""
+        return [room for room in self._rooms.values() if room.tenant == tenant]
 
-    def open(self, name: str, config: RoomConfiguration | None = None) -> Room:
-        """The room of that name, made when there is none. Raises InvalidInput, Unavailable."""
-        if room := self._rooms.get(name):
+    def find(self, name: str, *, tenant: str) -> Room | None:
+        return self._rooms.get(RoomKey(tenant, name))
+
+    def open(self, name: str, config: RoomConfiguration | None = None, *, tenant: str) -> Room:
+        """The tenant's room of that name, made when there is none. Raises InvalidInput, Unavailable."""
+        key = RoomKey(tenant, name)
+        if room := self._rooms.get(key):
             return room
         if not name or len(name.encode()) > self.limits.name_bytes:
             raise InvalidInput("The room's name is empty or too long.")
@@ -137,36 +144,37 @@ class Rooms:
         )
         room = Room(
             name=name,
+            tenant=tenant,
             id=self._ids.next(),
             engine=self._engine,
-            events=self._events,
+            events=self._events.of(tenant),
             ids=self._ids,
             limits=limits,
             sif_trailer=secrets.token_bytes(8),
             on_change=self._changed,
         )
         self._engine.create_room(room.id)
-        self._rooms[name] = self._by_id[room.id] = room
-        self._empty_since[name] = time.monotonic()
-        self._events.record("room_started", room.info())
+        self._rooms[key] = self._by_id[room.id] = room
+        self._empty_since[key] = time.monotonic()
+        room.events.record("room_started", room.info())
         return room
 
     def _changed(self, room: Room) -> None:
         for peer in room.gone_peers():
             self._by_peer.pop(peer, None)
         if room.closed:
-            self._rooms.pop(room.name, None)
+            self._rooms.pop(room.key, None)
             self._by_id.pop(room.id, None)
-            self._empty_since.pop(room.name, None)
+            self._empty_since.pop(room.key, None)
         elif room.is_empty:
-            self._empty_since.setdefault(room.name, time.monotonic())
+            self._empty_since.setdefault(room.key, time.monotonic())
         else:
-            self._empty_since.pop(room.name, None)
+            self._empty_since.pop(room.key, None)
 
     def close_idle(self, now: float) -> None:
         """Ends rooms that have been empty for their time."""
-        for name, since in list(self._empty_since.items()):
-            room = self._rooms[name]
+        for key, since in list(self._empty_since.items()):
+            room = self._rooms[key]
             limit = room.limits.departure_timeout_s if room.ever_joined else room.limits.empty_timeout_s
             if now - since >= limit:
                 room.close(DisconnectReason.ROOM_CLOSED, RoomEndReason.ROOM_END_IDLE_TIMEOUT)
@@ -203,7 +211,7 @@ class Rooms:
         """What must hold before a connection is accepted. Raises what the client is told."""
         if not claims.identity or len(claims.identity.encode()) > self.limits.name_bytes:
             raise InvalidInput("The identity is empty or too long.")
-        room = self._rooms.get(claims.video.room)
+        room = self.find(claims.video.room, tenant=claims.tenant)
         if room is None:
             if not self._defaults.auto_create and not claims.video.room_create:
                 raise RoomMissing
@@ -216,7 +224,7 @@ class Rooms:
         """A new participant; the one of the same identity, if any, has to go."""
         self.check(claims)
         me = self._participant(claims, request, connection)
-        room = self.open(claims.video.room, claims.room_config)
+        room = self.open(claims.video.room, claims.room_config, tenant=claims.tenant)
         if present := room.participants.get(claims.identity):
             present.send(leave(DisconnectReason.DUPLICATE_IDENTITY))
             room.remove(present, DisconnectReason.DUPLICATE_IDENTITY, tell_others=False)
@@ -281,7 +289,7 @@ class Rooms:
 
     def resume(self, claims: Claims, request: JoinRequest, connection: Connection) -> Session | None:
         """A participant whose signal connection broke is back; None when we know nothing of it any more."""
-        room = self._rooms.get(claims.video.room)
+        room = self.find(claims.video.room, tenant=claims.tenant)
         me = room.participants.get(claims.identity) if room else None
         if room is None or me is None or me.sid != request.participant_sid:
             return None
@@ -315,6 +323,8 @@ class Rooms:
 
     def send_token(self, me: Participant) -> None:
         """A fresh token of the same grants, with which the client can resume later."""
+        if not self._keys.knows(me.api_key):
+            return  # the pair was revoked: the call goes on, but there is no way back into it
         expires = datetime.now(UTC) + _REFRESHED_LIFE
         remaining = datetime.fromtimestamp(float(me.claims["exp"]), UTC)
         video = {**(me.claims.get("video") or {}), **_grant_claims(me)}

@@ -4,7 +4,7 @@ HS256 JWTs signed by an API key's secret (livekit-wire: `iss` is the key, `sub` 
 self-contained, so a token is judged without asking anybody.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +14,9 @@ from google.protobuf.json_format import ParseDict, ParseError
 from livekit.protocol.models import ParticipantInfo, ParticipantPermission, TrackSource
 from livekit.protocol.room import RoomConfiguration
 
+from auralink.kit.clock import Clock, SystemClock
 from auralink.kit.errors import Unauthenticated
+from auralink.media.keys import KeyPair
 
 LEEWAY = timedelta(seconds=60)
 _OPTIONS: Any = {"require": ["exp", "iss"], "verify_aud": False}
@@ -41,6 +43,10 @@ _KINDS = {
 class TokenRefused(Unauthenticated):
     code = "token_refused"
     title = "The access token is not accepted"
+
+
+class UnknownKey(LookupError):
+    """There is no such pair (any more)."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,8 @@ class Claims:
     """A verified token."""
 
     api_key: str
+    tenant: str
+    """Of the key: the only rooms this token speaks of are this tenant's."""
     identity: str
     name: str
     kind: "ParticipantInfo.Kind"
@@ -110,45 +118,75 @@ class Claims:
 
 
 class KeyRing:
-    """The API keys this server accepts, and the one it signs with."""
+    """The API keys this server accepts, and the one it signs with. The tenants' may be replaced at any time."""
 
-    def __init__(self, pairs: Mapping[str, str]) -> None:
+    def __init__(self, pairs: Mapping[str, str], *, clock: Clock | None = None) -> None:
+        """`pairs` are the platform's own, by key; the first one signs."""
         if not pairs:
             raise ValueError("at least one API key is needed")
-        self._pairs = dict(pairs)
+        self._clock = clock or SystemClock()
+        self._own = {key: KeyPair(key, secret) for key, secret in pairs.items()}
+        self._tenants: dict[str, KeyPair] = {}
 
     @property
     def default_key(self) -> str:
-        return next(iter(self._pairs))
+        return next(iter(self._own))
+
+    def set_tenants(self, pairs: Iterable[KeyPair]) -> None:
+        """All pairs of all tenants from now on; one that is not among them is not accepted any more."""
+        self._tenants = {pair.key: pair for pair in pairs}
+
+    def tenant_pairs(self) -> list[KeyPair]:
+        return list(self._tenants.values())
+
+    def knows(self, api_key: str) -> bool:
+        return self._pair(api_key) is not None
+
+    def _pair(self, api_key: str) -> KeyPair | None:
+        return self._own.get(api_key) or self._tenants.get(api_key)
 
     def sign(self, api_key: str, claims: Mapping[str, Any]) -> str:
-        return jwt.encode({**claims, "iss": api_key}, self._pairs[api_key], algorithm="HS256")
+        """Raises UnknownKey for a pair that was revoked meanwhile."""
+        pair = self._pair(api_key)
+        if pair is None:
+            raise UnknownKey
+        return jwt.encode({**claims, "iss": api_key}, pair.secret, algorithm="HS256")
 
     def verify(self, token: str) -> Claims:
         """Raises TokenRefused saying what is wrong, never echoing the token."""
         try:
             unverified = jwt.decode(token, options={"verify_signature": False})
-            api_key = str(unverified.get("iss", ""))
-            secret = self._pairs.get(api_key)
-            if secret is None:
+            pair = self._pair(str(unverified.get("iss", "")))
+            if pair is None:
                 raise TokenRefused("invalid API key")
-            body = jwt.decode(token, secret, algorithms=["HS256"], leeway=LEEWAY, options=_OPTIONS)
+            body = _decode(token, pair.secrets(self._clock.now()))
         except OverflowError as error:
             raise TokenRefused("invalid token: exp") from error
         except jwt.ExpiredSignatureError as error:
             raise TokenRefused("token has expired") from error
         except jwt.PyJWTError as error:
             raise TokenRefused("invalid token") from error
-        return _claims(api_key, body)
+        return _claims(pair, body)
 
 
-def _claims(api_key: str, body: Mapping[str, Any]) -> Claims:
+def _decode(token: str, secrets: Sequence[str]) -> dict[str, Any]:
+    """By whichever secret signed it. Raises jwt.PyJWTError."""
+    for secret in secrets[:-1]:
+        try:
+            return jwt.decode(token, secret, algorithms=["HS256"], leeway=LEEWAY, options=_OPTIONS)
+        except jwt.InvalidSignatureError:
+            continue
+    return jwt.decode(token, secrets[-1], algorithms=["HS256"], leeway=LEEWAY, options=_OPTIONS)
+
+
+def _claims(pair: KeyPair, body: Mapping[str, Any]) -> Claims:
     video = body.get("video") or {}
     if not isinstance(video, Mapping):
         raise TokenRefused("invalid token: video")
     can_publish = _flag(video, "canPublish", True)
     return Claims(
-        api_key=api_key,
+        api_key=pair.key,
+        tenant=pair.tenant,
         identity=str(body.get("sub") or body.get("identity") or body.get("jti") or ""),
         name=str(body.get("name") or ""),
         kind=_kind(str(body.get("kind") or "standard"), video),

@@ -161,25 +161,25 @@ class RoomService:
         _permit(claims.video.room_create, "roomCreate")
         if len(request.metadata.encode()) > self._rooms.limits.metadata_bytes:
             raise TwirpError("invalid_argument", "metadata is too large")
-        known = self._rooms.find(request.name)
+        known = self._rooms.find(request.name, tenant=claims.tenant)
         config = RoomConfiguration(
             empty_timeout=request.empty_timeout,
             departure_timeout=request.departure_timeout,
             max_participants=request.max_participants,
             metadata=request.metadata,
         )
-        room = known or self._rooms.open(request.name, config)
+        room = known or self._rooms.open(request.name, config, tenant=claims.tenant)
         return room.info()
 
     def _list(self, request: ListRoomsRequest, claims: Claims) -> ListRoomsResponse:
         _permit(claims.video.room_list, "roomList")
         names = set(request.names)
-        found = [room.info() for room in self._rooms.all() if not names or room.name in names]
+        found = [room.info() for room in self._rooms.of(claims.tenant) if not names or room.name in names]
         return ListRoomsResponse(rooms=found)
 
     def _delete(self, request: DeleteRoomRequest, claims: Claims) -> DeleteRoomResponse:
         _permit(claims.video.room_create, "roomCreate")
-        self._existing(request.room).close(DisconnectReason.ROOM_DELETED)
+        self._existing(request.room, claims).close(DisconnectReason.ROOM_DELETED)
         return DeleteRoomResponse()
 
     def _list_participants(self, request: ListParticipantsRequest, claims: Claims) -> ListParticipantsResponse:
@@ -254,10 +254,10 @@ class RoomService:
 
     def _administered(self, name: str, claims: Claims) -> Room:
         _permit(claims.video.room_admin and claims.video.room == name, "roomAdmin of this room")
-        return self._existing(name)
+        return self._existing(name, claims)
 
-    def _existing(self, name: str) -> Room:
-        room = self._rooms.find(name)
+    def _existing(self, name: str, claims: Claims) -> Room:
+        room = self._rooms.find(name, tenant=claims.tenant)
         if room is None:
             raise TwirpError("not_found", "requested room does not exist")
         return room

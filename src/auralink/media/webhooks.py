@@ -6,10 +6,12 @@ https://docs.livekit.io/home/server/webhooks/ - protobuf JSON, signed by a token
 import asyncio
 import base64
 import hashlib
+import json
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from livekit.protocol.webhook import WebhookEvent
 
 from auralink.kit.errors import Unavailable
 from auralink.media.journal import Journal
+from auralink.media.keys import PLATFORM
 from auralink.media.sids import new_sid
 from auralink.media.tokens import KeyRing
 
@@ -36,36 +39,28 @@ _TOKEN_LIFE = timedelta(minutes=5)
 
 
 class Webhooks:
-    """The event log of all rooms: one journal per URL, so that a dead receiver holds up only itself."""
+    """The event logs of all rooms: one journal per URL, so that a dead receiver holds up only itself.
 
-    def __init__(self, urls: Callable[[], Sequence[str]], keys: KeyRing, directory: Path) -> None:
+    `own` is our gateway, which hears of every tenant; `urls` are the operator's, who hear of the platform's rooms.
+    """
+
+    def __init__(self, own: Callable[[], str | None], urls: Sequence[str], keys: KeyRing, directory: Path) -> None:
+        self._own = own
         self._urls = urls
         self._keys = keys
         self._directory = directory
         self._receivers: list[_Receiver] = []
 
-    def record(
-        self,
-        event: str,
-        room: RoomInfo,
-        participant: ParticipantInfo | None = None,
-        track: TrackInfo | None = None,
-        *,
-        end: RoomEndReason | None = None,
-    ) -> None:
-        message = WebhookEvent(
-            event=event,
-            id=new_sid("EV_"),
-            created_at=int(time.time()),
-            room=room,
-            participant=participant,
-            track=track,
-        )
-        if end is not None:
-            message.room_end_reason = end
-        body = MessageToJson(message, indent=None)
+    def of(self, tenant: str) -> "TenantLog":
+        return TenantLog(self, tenant)
+
+    def record(self, tenant: str, event: WebhookEvent) -> None:
+        body = MessageToJson(event, indent=None)
         for receiver in self._receivers:
-            receiver.append(body)
+            if tenant == PLATFORM:
+                receiver.append(body)
+            elif receiver.hears_all:
+                receiver.append(_with_tenant(body, tenant))
 
     @property
     def waiting(self) -> int:
@@ -80,10 +75,11 @@ class Webhooks:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         async with httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as client:
-            for url in self._urls():
+            own = self._own()
+            for url in dict.fromkeys([*([own] if own else []), *self._urls]):
                 name = hashlib.sha256(url.encode()).hexdigest()[:16]
                 journal = await asyncio.to_thread(Journal, self._directory / name)
-                self._receivers.append(_Receiver(url, journal, self._keys, client))
+                self._receivers.append(_Receiver(url, journal, self._keys, client, hears_all=url == own))
             tasks = [asyncio.create_task(receiver.run(), name="webhooks") for receiver in self._receivers]
             try:
                 yield
@@ -107,10 +103,48 @@ class Webhooks:
             log.info("media.webhooks_left_for_later", events=self.waiting)
 
 
+@dataclass(frozen=True)
+class TenantLog:
+    """Where the rooms of one tenant write what happens in them."""
+
+    webhooks: Webhooks
+    tenant: str
+
+    def record(
+        self,
+        event: str,
+        room: RoomInfo,
+        participant: ParticipantInfo | None = None,
+        track: TrackInfo | None = None,
+        *,
+        end: RoomEndReason | None = None,
+    ) -> None:
+        message = WebhookEvent(
+            event=event,
+            id=new_sid("EV_"),
+            created_at=int(time.time()),
+            room=room,
+            participant=participant,
+            track=track,
+        )
+        if end is not None:
+            message.room_end_reason = end
+        self.webhooks.record(self.tenant, message)
+
+
+def _with_tenant(body: str, tenant: str) -> str:
+    """For our gateway: inside the signed body, as room names of different tenants may be equal."""
+    return json.dumps({**json.loads(body), "tenant": tenant})
+
+
 class _Receiver:
     """Owner of the journal of one URL."""
 
-    def __init__(self, url: str, journal: Journal, keys: KeyRing, client: httpx.AsyncClient) -> None:
+    def __init__(
+        self, url: str, journal: Journal, keys: KeyRing, client: httpx.AsyncClient, *, hears_all: bool = False
+    ) -> None:
+        self.hears_all = hears_all
+        """Of the rooms of every tenant."""
         self.journal = journal
         self._url = url
         self._keys = keys

@@ -1,6 +1,6 @@
 """What the media role installs: the engine, signalling, the server API, webhooks."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import structlog
@@ -31,11 +31,7 @@ def install(assembly: Assembly, *, own_webhook: Callable[[], str | None]) -> Non
     keys = KeyRing({pair.livekit_api_key.get_secret_value(): pair.livekit_api_secret.get_secret_value()})
     defaults = RoomDefaults(settings.media_empty_timeout, settings.media_departure_timeout, settings.media_auto_create)
 
-    def urls() -> Sequence[str]:
-        own = own_webhook()
-        return list(dict.fromkeys([*([own] if own else []), *settings.media_webhook_urls]))
-
-    webhooks = Webhooks(urls, keys, assembly.core.state_directory / "media")
+    webhooks = Webhooks(own_webhook, settings.media_webhook_urls, keys, assembly.core.state_directory / "media")
     engine = _start(assembly, settings)
     rooms = Rooms(engine, keys, webhooks, defaults, Limits())
 
