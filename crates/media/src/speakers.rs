@@ -1,7 +1,6 @@
 //! Active speakers from the audio level header extension (RFC 6464); nothing is decoded.
 //!
-//! Each published audio track owns a [`Meter`]; each room owns a [`Speakers`] that closes the meters' windows and says
-//! what changed. The constants are LiveKit's defaults, so that user interfaces tuned for it behave the same.
+//! Each published audio track owns a [`Meter`]; each room owns a [`Speakers`] that says what changed. The constants are LiveKit's defaults, so that user interfaces tuned for it behave the same.
 
 use std::time::{Duration, Instant};
 
@@ -20,39 +19,64 @@ const SMOOTHING: f32 = 2.0 / 3.0;
 /// Levels are reported in eighths so that small changes cause no signalling.
 const STEPS: f32 = 8.0;
 
-/// The level of one track.
+/// Windows of the room without a packet after which a track counts as silent.
+const STALE_WINDOWS: u8 = 2;
+
+/// The level of one track. Its windows are of media time, as the RTP timestamps count it: a client that stops sending in
+/// silence (DTX) lets no time pass, so that short words between pauses still show.
 #[derive(Debug, Clone, Default)]
 pub struct Meter {
     /// Smallest -dBov value of the window's speech packets.
     loudest: Option<u8>,
     active_ms: u32,
+    observed_ms: u32,
     smoothed: f32,
+    newest: Option<u32>,
+    /// Windows of the room since the last packet.
+    unheard: u8,
 }
 
 impl Meter {
-    /// Notes one packet: `level` in -dBov (0..=127), `duration_ms` of audio in it.
-    pub fn observe(&mut self, level: u8, duration_ms: u32) {
-        if level > ACTIVE_LEVEL {
+    /// Notes one packet: `level` in -dBov (0..=127), its RTP timestamp at `clock_rate` per second. A packet stands for the
+    /// time since the one before it; late ones count for nothing.
+    pub fn observe(&mut self, level: u8, timestamp: u32, clock_rate: u32) {
+        let passed = timestamp.wrapping_sub(self.newest.unwrap_or(timestamp));
+        if passed >= 1 << 31 {
             return;
         }
-        self.active_ms = self.active_ms.saturating_add(duration_ms);
-        self.loudest = Some(self.loudest.map_or(level, |l| l.min(level)));
+        self.newest = Some(timestamp);
+        self.unheard = 0;
+        let passed_ms = (u64::from(passed) * 1000 / u64::from(clock_rate.max(1))).min(u64::from(u32::MAX)) as u32;
+        self.observed_ms = self.observed_ms.saturating_add(passed_ms);
+        if level <= ACTIVE_LEVEL {
+            self.active_ms = self.active_ms.saturating_add(passed_ms);
+            self.loudest = Some(self.loudest.map_or(level, |l| l.min(level)));
+        }
+        if self.observed_ms >= WINDOW.as_millis() as u32 {
+            self.close_window();
+        }
     }
 
-    /// Ends the window and returns the smoothed level, 0 (silent) ..= 1.
-    pub fn close_window(&mut self) -> f32 {
+    fn close_window(&mut self) {
         let window_ms = WINDOW.as_millis() as u32;
-        let observed = match self.loudest {
+        self.smoothed = match self.loudest {
             Some(level) if self.active_ms * 100 >= window_ms * MIN_ACTIVE_PERCENT => {
                 // Speech that fills only part of the window counts for less.
                 let fill = (self.active_ms.min(window_ms) as f32 / window_ms as f32).log10() * 20.0;
-                10f32.powf((fill - f32::from(level)) / 20.0)
+                let observed = 10f32.powf((fill - f32::from(level)) / 20.0);
+                self.smoothed + (observed - self.smoothed) * SMOOTHING
             }
             _ => 0.0,
         };
-        self.loudest = None;
-        self.active_ms = 0;
-        self.smoothed += (observed - self.smoothed) * SMOOTHING;
+        (self.loudest, self.active_ms, self.observed_ms) = (None, 0, 0);
+    }
+
+    /// The smoothed level, 0 (silent) ..= 1; asked for once per window of the room.
+    pub fn level(&mut self) -> f32 {
+        self.unheard = self.unheard.saturating_add(1);
+        if self.unheard > STALE_WINDOWS {
+            *self = Meter { newest: self.newest, unheard: self.unheard, ..Meter::default() };
+        }
         self.smoothed
     }
 }
@@ -74,7 +98,7 @@ impl Speakers {
         self.next
     }
 
-    /// True once per window, when it is over; then close every meter of the room and call [`Speakers::update`].
+    /// True once per window, when it is over; then ask every meter of the room and call [`Speakers::update`].
     pub fn window_ended(&mut self, now: Instant) -> bool {
         if now < self.next {
             return false;
@@ -84,7 +108,7 @@ impl Speakers {
         true
     }
 
-    /// Takes the closed windows (a peer with several microphones counts with its loudest) and returns changes as
+    /// Takes the meters' levels (a peer with several microphones counts with its loudest) and returns changes as
     /// (peer, level in eighths 0..=1, active). A peer that is not named any more is reported silent once.
     pub fn update(&mut self, levels: &[(PeerId, f32)]) -> Vec<(PeerId, f32, bool)> {
         let threshold = 10f32.powf(-f32::from(ACTIVE_LEVEL) / 20.0);
@@ -116,36 +140,59 @@ mod tests {
     const ANN: PeerId = PeerId(1);
     const BOB: PeerId = PeerId(2);
 
-    fn talk(meter: &mut Meter, level: u8, packets: u32) -> f32 {
-        for _ in 0..packets {
-            meter.observe(level, 20);
+    const CLOCK: u32 = 48_000;
+
+    /// Somebody whose packets of 20 ms follow each other.
+    #[derive(Default)]
+    struct Talker {
+        meter: Meter,
+        timestamp: u32,
+    }
+
+    impl Talker {
+        fn talk(&mut self, level: u8, packets: u32) -> f32 {
+            for _ in 0..packets {
+                self.meter.observe(level, self.timestamp, CLOCK);
+                self.timestamp = self.timestamp.wrapping_add(CLOCK / 50);
+            }
+            self.meter.level()
         }
-        meter.close_window()
     }
 
     #[test]
     fn a_loud_talker_becomes_active_and_falls_silent_when_quiet() {
-        let (mut meter, mut room) = (Meter::default(), Speakers::new(Instant::now()));
-        let level = talk(&mut meter, 10, 20);
+        let (mut ann, mut room) = (Talker::default(), Speakers::new(Instant::now()));
+        let level = ann.talk(10, 21);
         let changes = room.update(&[(ANN, level)]);
         assert!(matches!(changes[..], [(ANN, l, true)] if l > 0.0));
         assert!(room.update(&[(ANN, level)]).is_empty(), "an unchanged level is not told twice");
-        let mut last = vec![];
-        for _ in 0..10 {
-            let level = talk(&mut meter, 127, 20);
-            let changes = room.update(&[(ANN, level)]);
-            if !changes.is_empty() {
-                last = changes;
-            }
-        }
-        assert_eq!(last, vec![(ANN, 0.0, false)]);
+        let quiet = ann.talk(127, 20);
+        assert_eq!(room.update(&[(ANN, quiet)]), vec![(ANN, 0.0, false)]);
     }
 
     #[test]
     fn a_cough_shorter_than_the_share_of_speech_is_ignored() {
-        let mut meter = Meter::default();
-        assert_eq!(talk(&mut meter, 5, 7), 0.0, "140 ms of 400 ms is below 40 percent");
-        assert!(talk(&mut meter, 5, 8) > 0.0);
+        let mut ann = Talker::default();
+        ann.talk(127, 1);
+        assert_eq!([ann.talk(5, 7), ann.talk(127, 13)], [0.0, 0.0], "140 ms of 400 ms is below 40 percent");
+        ann.talk(5, 8);
+        assert!(ann.talk(127, 12) > 0.0);
+    }
+
+    #[test]
+    fn a_short_word_between_pauses_that_nothing_is_sent_in_is_heard() {
+        let mut ann = Talker::default();
+        ann.talk(127, 1);
+        ann.timestamp += CLOCK;
+        assert!(ann.talk(20, 2) > 0.0);
+    }
+
+    #[test]
+    fn a_track_without_packets_falls_silent() {
+        let mut ann = Talker::default();
+        assert!(ann.talk(10, 21) > 0.0);
+        let levels: Vec<f32> = (0..4).map(|_| ann.meter.level()).collect();
+        assert_eq!(levels.last(), Some(&0.0));
     }
 
     #[test]

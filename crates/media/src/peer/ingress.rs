@@ -20,9 +20,6 @@ use crate::wire::rtp::{AudioLevel, Header, ReplayWindow};
 use crate::wire::srtp::Context;
 use crate::wire::twcc;
 
-/// What an Opus packet holds, unless the client says otherwise.
-const AUDIO_PACKET_MS: u32 = 20;
-
 /// Why a packet goes no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
@@ -220,7 +217,7 @@ impl Ingress {
         let ids = &section.reviewed.extensions;
         if track.kind() == Kind::Audio {
             if let Some(level) = header.extension(packet, ids.audio_level).and_then(AudioLevel::parse) {
-                track.meter.observe(level.level, AUDIO_PACKET_MS);
+                track.meter.observe(level.level, header.timestamp, codec.clock_rate());
             }
         }
         let vp8 =

@@ -54,7 +54,7 @@ impl Shard {
         let mut levels: Vec<(PeerId, f32)> = Vec::new();
         for key in tracks {
             let Some(track) = self.tracks.get_mut(*key).filter(|track| track.kind() == Kind::Audio) else { continue };
-            let level = track.meter.close_window();
+            let level = track.meter.level();
             let level = if track.publication.muted { 0.0 } else { level };
             if let Some(peer) = self.peers.get(track.publisher) {
                 levels.push((peer.id, level));
