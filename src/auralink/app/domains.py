@@ -6,6 +6,7 @@ from auralink.app.roles import NEEDS_DATABASE, Role
 from auralink.app.serving import PortTaken
 from auralink.app.settings import AppSettings
 from auralink.identity.wiring import install as install_identity
+from auralink.keys.wiring import install as install_keys
 from auralink.kit.assembly import Assembly
 from auralink.orgs.wiring import install as install_orgs
 from auralink.rooms.wiring import install as install_rooms
@@ -31,6 +32,7 @@ def _install_control_plane(assembly: Assembly) -> None:
     only_loopback = assembly.settings(AppSettings).only_loopback
     people = install_identity(assembly, tenancy=organizations, only_loopback=only_loopback)
     install_rooms(assembly, organizations=organizations, people=people)
+    install_keys(assembly, organizations=organizations)
 
 
 def _install_media(assembly: Assembly, *, gateway_here: bool) -> None:

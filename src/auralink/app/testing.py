@@ -19,6 +19,7 @@ import pytest_asyncio
 from starlette.types import ASGIApp
 
 from auralink.identity.wiring import install as install_identity
+from auralink.keys.wiring import install as install_keys
 from auralink.kit.assembly import Assembly
 from auralink.kit.db import Database
 from auralink.kit.http.shell import build_server
@@ -127,6 +128,7 @@ async def make_gateway(
             organizations = install_orgs(assembly)
             people = install_identity(assembly, tenancy=organizations, only_loopback=only_loopback)
             install_rooms(assembly, organizations=organizations, people=people, media=media)
+            install_keys(assembly, organizations=organizations)
             server = assembly.server("gateway")
             server.publishes_api = True
             for _, make_resource in assembly.resources:
