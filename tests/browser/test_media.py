@@ -1,0 +1,101 @@
+"""What livekit-client does with media: layers, codecs, adaptive stream, dynacast, end-to-end encryption."""
+
+import pytest
+from tests.browser.conftest import Call
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+# As livekit-client sends 1280x720: a quarter, a half and the whole.
+_LOW, _MEDIUM, _HIGH = 320, 640, 1280
+
+
+async def test_camera_and_microphone_are_seen_and_heard_both_ways(call: Call, path: dict[str, bool]) -> None:
+    ada, bob = await call("ada", **path), await call("bob", **path)
+
+    for one in (ada, bob):
+        await one.local("me.enableCameraAndMicrophone()")
+
+    await ada("receives", "bob", "camera")
+    await ada("receives", "bob", "microphone")
+    await bob("receives", "ada", "camera")
+    await bob("receives", "ada", "microphone")
+
+
+@pytest.mark.parametrize("codec", ["vp8"])
+async def test_a_subscriber_gets_the_simulcast_layer_it_asks_for(call: Call, codec: str) -> None:
+    ada, bob = await call("ada"), await call("bob")
+    await ada("publishVideo", {"videoCodec": codec, "simulcast": True})
+    await bob("hasWidth", "ada", "camera", _HIGH)
+    assert (await bob("codec", "ada", "camera")).lower() == f"video/{codec}"
+
+    for name, width in (("LOW", _LOW), ("MEDIUM", _MEDIUM), ("HIGH", _HIGH)):
+        await bob("quality", "ada", "camera", name)
+        await bob("hasWidth", "ada", "camera", width)
+
+
+async def test_adaptive_stream_takes_the_layer_that_fits_the_element_and_none_when_hidden(call: Call) -> None:
+    ada, bob = await call("ada"), await call("bob", adaptiveStream={"pixelDensity": 1})
+    await ada("publishVideo", {"videoCodec": "vp8", "simulcast": True})
+
+    await bob("attach", "ada", "camera", 160, 90)
+    await bob("hasWidth", "ada", "camera", _LOW)
+    await bob("resize", "ada", 1280, 720)
+    await bob("hasWidth", "ada", "camera", _HIGH)
+    await bob("resize", "ada", 0, 0)
+    await bob("goesQuiet", "ada", "camera")
+    await bob("resize", "ada", 160, 90)
+    await bob("hasWidth", "ada", "camera", _LOW)
+
+
+async def test_dynacast_stops_the_layers_nobody_takes(call: Call) -> None:
+    ada, bob = await call("ada", dynacast=True), await call("bob")
+    await ada("publishVideo", {"videoCodec": "vp8", "simulcast": True})
+    await bob("hasWidth", "ada", "camera", _HIGH)
+
+    await bob("quality", "ada", "camera", "LOW")
+    await ada("sendsOnly", ["q"])
+    await bob("subscribe", "ada", "camera", False)
+    await ada("sendsOnly", [])
+    await bob("subscribe", "ada", "camera", True)
+    await bob("receives", "ada", "camera")
+
+
+async def test_end_to_end_encrypted_media_is_decoded_with_the_key_only(call: Call) -> None:
+    ada, bob = await call("ada", e2ee="a shared secret"), await call("bob", e2ee="a shared secret")
+    eve = await call("eve", e2ee="not the secret")
+
+    await ada.local("me.enableCameraAndMicrophone()")
+
+    await bob("receives", "ada", "camera")
+    await bob("receives", "ada", "microphone")
+    await eve("sees", "EncryptionError")
+    assert await eve.page.evaluate("caller.packetRate('ada', 'camera')") > 0, "packets reach her, pictures do not"
+    entry = await eve.page.evaluate(
+        "(async () => { const t = await caller.trackOf('ada', 'camera');"
+        " return [...(await t.receiver.getStats()).values()].find((e) => e.type === 'inbound-rtp').framesDecoded ?? 0; })()"
+    )
+    assert entry == 0
+
+
+async def test_a_shared_screen_comes_beside_the_camera(call: Call, path: dict[str, bool]) -> None:
+    ada, bob = await call("ada", **path), await call("bob", **path)
+    await ada.local("me.setCameraEnabled(true)")
+    await bob("receives", "ada", "camera")
+
+    await ada("publishVideo", {"source": "screen_share"}, {"width": 1280, "height": 720}, "screen_share")
+
+    await bob("receives", "ada", "screen_share")
+    await bob("receives", "ada", "camera")
+
+
+async def test_a_publisher_chooses_who_may_take_its_tracks(call: Call) -> None:
+    ada, bob, eve = await call("ada"), await call("bob"), await call("eve")
+    await ada.local("me.setTrackSubscriptionPermissions(false, [{participantIdentity: 'bob', allowAll: true}])")
+    await ada("publishVideo", {"videoCodec": "vp8"})
+
+    await bob("receives", "ada", "camera")
+    await eve("publicationOf", "ada", "camera")
+    assert not await eve.local("room.remoteParticipants.get('ada').getTrackPublication('camera').isSubscribed")
+
+    await ada.local("me.setTrackSubscriptionPermissions(true)")
+    await eve("receives", "ada", "camera")

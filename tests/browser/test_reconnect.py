@@ -1,0 +1,68 @@
+"""livekit-client's own scenarios of a connection that breaks, and its connection check."""
+
+import pytest
+from tests.browser.conftest import Call
+from tests.compat.conftest import MediaServer
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+_RESUMES = ["signal-reconnect", "node-failure", "migration", "disconnect-signal-on-resume"]
+_STARTS_ANEW = ["full-reconnect", "resume-reconnect", "leave-full-reconnect"]
+
+
+async def _pair(call: Call, path: dict[str, bool]) -> tuple[object, object]:
+    ada, bob = await call("ada", **path), await call("bob", **path)
+    await ada.local("me.enableCameraAndMicrophone()")
+    await bob.local("me.setMicrophoneEnabled(true)")
+    await bob("receives", "ada", "camera")
+    await ada("receives", "bob", "microphone")
+    return ada, bob
+
+
+@pytest.mark.parametrize("scenario", _RESUMES)
+async def test_a_broken_signal_connection_is_resumed(call: Call, path: dict[str, bool], scenario: str) -> None:
+    ada, bob = await _pair(call, path)
+
+    since = await ada("simulate", scenario)
+
+    assert "Reconnected" in since
+    await bob("receives", "ada", "camera")
+    await ada("receives", "bob", "microphone")
+
+
+@pytest.mark.parametrize("scenario", _STARTS_ANEW)
+async def test_a_full_reconnect_brings_everything_back(call: Call, path: dict[str, bool], scenario: str) -> None:
+    ada, bob = await _pair(call, path)
+
+    since = await ada("simulate", scenario)
+
+    assert "Reconnected" in since
+    await bob("receives", "ada", "camera")
+    await bob("receives", "ada", "microphone")
+    await ada("receives", "bob", "microphone")
+
+
+async def test_the_servers_leave_is_told_with_its_reason(call: Call, path: dict[str, bool]) -> None:
+    ada, _ = await _pair(call, path)
+
+    since = await ada("simulate", "server-leave")
+
+    assert any(event.startswith("Disconnected") for event in since)
+
+
+async def test_media_goes_over_tcp_when_told_so(call: Call) -> None:
+    ada, bob = await _pair(call, {})
+
+    assert "Reconnected" in await ada("simulate", "force-tcp")
+    await bob("receives", "ada", "camera")
+
+
+async def test_livekits_connection_check_passes(
+    call: Call, server: MediaServer, room: str, path: dict[str, bool]
+) -> None:
+    ada = await call("ada", **path)
+
+    results = await ada("checks", server.url, server.token(room, "checker"))
+
+    failed = {name: result for name, result in results.items() if result["status"] not in (3, 4)}
+    assert not failed, failed
