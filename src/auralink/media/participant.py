@@ -49,6 +49,8 @@ class Connection:
 
     send: Callable[[SignalResponse], None]
     close: Callable[[], None]
+    refused: Callable[[str], None] = lambda _reason: None
+    """Told why an offer was refused, by who can pass that on; a `leave` has no words."""
 
 
 @dataclass

@@ -381,6 +381,8 @@ class Rooms:
                 room.match_sections(me, me.sections)
             case ("offer_rejected", _, _, message):
                 log.info("media.offer_refused", room=room.name, participant=me.sid, reason=message)
+                if me.connection:
+                    me.connection.refused(message)
                 self._end(room, me, DisconnectReason.JOIN_FAILURE)
             case ("connected", _):
                 room.activate(me)

@@ -18,6 +18,7 @@ from auralink.media.signal import signal_router
 from auralink.media.tokens import KeyRing
 from auralink.media.twirp import room_service_router
 from auralink.media.webhooks import Webhooks
+from auralink.media.whip import whep_router, whip_router
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +62,8 @@ def install(assembly: Assembly, *, own_webhook: Callable[[], str | None]) -> Non
     server = assembly.server("media")
     server.open_to_any_origin = True
     server.add_router(signal_router(rooms, keys))
+    server.add_router(whip_router(rooms, keys))
+    server.add_router(whep_router(rooms, keys))
     server.add_router(room_service_router(rooms, keys))
     server.health.add("engine", healthy)
     server.health.add("webhook journal", webhooks.check)

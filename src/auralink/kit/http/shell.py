@@ -22,8 +22,16 @@ from auralink.kit.http.problem import RESPONSES, install_problem_handlers
 from auralink.kit.settings import Settings
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_HEADERS = ("authorization", "content-type", "last-event-id", "x-auralink-client", "x-csrf-token", "x-request-id")
-_EXPOSED = ("x-request-id", "retry-after")
+_HEADERS = (
+    "authorization",
+    "content-type",
+    "if-match",
+    "last-event-id",
+    "x-auralink-client",
+    "x-csrf-token",
+    "x-request-id",
+)
+_EXPOSED = ("x-request-id", "retry-after", "etag", "link", "location")
 
 
 class HttpSettings(Settings):
