@@ -41,12 +41,14 @@ core_counters!(
     data_in,
     data_out,
     data_dropped,
+    data_tracks,
+    data_track_in,
     peer_panics,
 );
 
 /// What remains of a failed core: everything but its gauges.
 pub fn without_gauges(counters: &Counters) -> Counters {
-    Counters { peers: 0, tracks: 0, subscriptions: 0, ..*counters }
+    Counters { peers: 0, tracks: 0, subscriptions: 0, data_tracks: 0, ..*counters }
 }
 
 /// What one shard thread did since its start.

@@ -65,8 +65,11 @@ impl Directory {
             | Command::Publish { peer, .. }
             | Command::Subscribe { peer, .. }
             | Command::Unsubscribe { peer, .. }
-            | Command::SetSubscription { peer, .. } => self.peers.get(peer).map(|p| p.shard),
-            Command::Unpublish { track } | Command::SetMuted { track, .. } => {
+            | Command::SetSubscription { peer, .. }
+            | Command::PublishData { peer, .. }
+            | Command::SubscribeData { peer, .. }
+            | Command::UnsubscribeData { peer, .. } => self.peers.get(peer).map(|p| p.shard),
+            Command::Unpublish { track } | Command::UnpublishData { track } | Command::SetMuted { track, .. } => {
                 self.tracks.get(track).and_then(|peer| self.peers.get(peer)).map(|p| p.shard)
             }
             Command::SendData { .. } => None,
@@ -98,14 +101,9 @@ impl Directory {
             Command::CloseRoom { room } => self.remove_room(*room),
             Command::CreatePeer { peer, room, .. } => self.add_peer(*peer, *room, shard),
             Command::ClosePeer { peer } => self.remove_peer(*peer),
-            Command::Publish { peer, publication } => {
-                if let Some(entry) = self.peers.get_mut(peer) {
-                    if self.tracks.insert(publication.track, *peer).is_none() {
-                        entry.tracks.push(publication.track);
-                    }
-                }
-            }
-            Command::Unpublish { track } => self.remove_track(*track),
+            Command::Publish { peer, publication } => self.add_track(publication.track, *peer),
+            Command::PublishData { peer, track, .. } => self.add_track(*track, *peer),
+            Command::Unpublish { track } | Command::UnpublishData { track } => self.remove_track(*track),
             _ => {}
         }
     }
@@ -195,6 +193,13 @@ impl Directory {
         self.remove_load(gone.shard);
         for peer in gone.peers {
             self.remove_peer(peer);
+        }
+    }
+
+    fn add_track(&mut self, track: TrackId, peer: PeerId) {
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        if self.tracks.insert(track, peer).is_none() {
+            entry.tracks.push(track);
         }
     }
 

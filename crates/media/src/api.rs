@@ -186,6 +186,27 @@ pub enum Command {
         track: TrackId,
         settings: SubscriptionSettings,
     },
+    /// A data track: packets of `peer` with this handle go to those who subscribed, without asking anybody.
+    PublishData {
+        peer: PeerId,
+        track: TrackId,
+        /// The publisher's, in the header of its packets; not 0.
+        handle: u16,
+    },
+    UnpublishData {
+        track: TrackId,
+    },
+    /// Again with another handle: that one is used from now on.
+    SubscribeData {
+        peer: PeerId,
+        track: TrackId,
+        /// What the header says towards this subscriber.
+        handle: u16,
+    },
+    UnsubscribeData {
+        peer: PeerId,
+        track: TrackId,
+    },
     /// One message to many peers (bounded queue per peer and channel; a slow reader harms only itself).
     SendData {
         peers: Vec<PeerId>,
@@ -224,6 +245,8 @@ pub enum CloseReason {
     ProtocolError,
     /// A limit (streams, rate, queue) was exceeded.
     LimitExceeded,
+    /// More reliable data waits for it than may: it lost nothing that it was not sent, and may come back.
+    SlowReader,
     /// A fault of ours, contained to this peer.
     Internal,
 }
@@ -236,6 +259,7 @@ impl CloseReason {
             CloseReason::ConnectTimeout => "connect_timeout",
             CloseReason::ProtocolError => "protocol_error",
             CloseReason::LimitExceeded => "limit_exceeded",
+            CloseReason::SlowReader => "slow_reader",
             CloseReason::Internal => "internal",
         }
     }
@@ -330,6 +354,7 @@ pub enum Event {
         peer: PeerId,
         score: f32,
     },
+    /// A message on the reliable or the lossy channel; packets of data tracks stay inside.
     Data {
         peer: PeerId,
         channel: Channel,
@@ -364,8 +389,16 @@ pub struct Limits {
     pub max_sdp_bytes: usize,
     pub max_sections: usize,
     pub max_data_message_bytes: usize,
-    /// Bytes waiting per peer and data channel before lossy messages are dropped and a reliable reader is closed.
+    /// Bytes waiting on a peer's reliable channel before it is closed as a slow reader.
     pub max_data_queue_bytes: usize,
+    /// Bytes waiting on each of its other channels before their oldest messages are dropped: late data are of no use.
+    pub max_lossy_queue_bytes: usize,
+    /// Of what one peer sends on data channels, as datagrams; more is lost on the way in, and its SCTP slows down.
+    pub max_data_bytes_per_s: u32,
+    /// Of the messages among these. Lossy ones beyond it are dropped, for reliable ones the next datagrams have to wait.
+    pub max_data_messages_per_s: u32,
+    /// Data tracks one peer may publish; those beyond it are not forwarded.
+    pub max_data_tracks_per_peer: usize,
     pub connect_timeout_ms: u64,
     pub ice_timeout_ms: u64,
 }
@@ -379,7 +412,12 @@ impl Default for Limits {
             max_sdp_bytes: 1024 * 1024,
             max_sections: 1024,
             max_data_message_bytes: 64 * 1024,
-            max_data_queue_bytes: 4 * 1024 * 1024,
+            // A file of some megabytes to somebody whose line is slower than the sender's.
+            max_data_queue_bytes: 16 * 1024 * 1024,
+            max_lossy_queue_bytes: 256 * 1024,
+            max_data_bytes_per_s: 16 * 1024 * 1024,
+            max_data_messages_per_s: 10_000,
+            max_data_tracks_per_peer: 100,
             connect_timeout_ms: 30_000,
             ice_timeout_ms: 15_000,
         }
@@ -446,5 +484,9 @@ pub struct Counters {
     pub data_in: u64,
     pub data_out: u64,
     pub data_dropped: u64,
+    /// Gauge.
+    pub data_tracks: u64,
+    /// Data track packets in; what subscribers get of them counts as `data_out`.
+    pub data_track_in: u64,
     pub peer_panics: u64,
 }

@@ -1,9 +1,11 @@
-//! Messages waiting for one peer's data channels.
+//! Messages waiting for one peer's data channels, and how much it may send on them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
-use crate::api::Channel;
+use crate::api::{Channel, Limits};
+use crate::data_track;
 
 /// What became of a message handed to an [`Outbox`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,50 +17,80 @@ pub(crate) enum Queued {
     Overflow,
 }
 
+/// One message on its way to one peer; the bytes are shared with everybody else it goes to.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    bytes: Arc<[u8]>,
+    /// Of a data track: what the header says towards this peer.
+    handle: Option<u16>,
+}
+
+impl Message {
+    pub fn plain(bytes: Arc<[u8]>) -> Message {
+        Message { bytes, handle: None }
+    }
+
+    pub fn of_track(bytes: Arc<[u8]>, handle: u16) -> Message {
+        Message { bytes, handle: Some(handle) }
+    }
+
+    /// As it leaves; `scratch` is used when it has to differ from what others get.
+    pub fn write<'a>(&'a self, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+        let Some(handle) = self.handle else { return &self.bytes };
+        scratch.clear();
+        scratch.extend_from_slice(&self.bytes);
+        data_track::set_handle(scratch, handle);
+        scratch
+    }
+}
+
 #[derive(Default)]
 struct Queue {
-    messages: VecDeque<Arc<[u8]>>,
+    messages: VecDeque<Message>,
     bytes: usize,
 }
 
 /// One queue per channel, each bounded in bytes. Lossy channels drop their oldest message, the reliable one overflows.
 pub(crate) struct Outbox {
     queues: [Queue; 3],
-    max_bytes: usize,
+    max_reliable: usize,
+    max_lossy: usize,
 }
 
 impl Outbox {
-    pub fn new(max_bytes: usize) -> Outbox {
-        Outbox { queues: Default::default(), max_bytes }
+    pub fn new(limits: &Limits) -> Outbox {
+        let (max_reliable, max_lossy) = (limits.max_data_queue_bytes, limits.max_lossy_queue_bytes);
+        Outbox { queues: Default::default(), max_reliable, max_lossy }
     }
 
-    pub fn push(&mut self, channel: Channel, message: Arc<[u8]>) -> Queued {
-        let max_bytes = self.max_bytes;
+    pub fn push(&mut self, channel: Channel, message: Message) -> Queued {
+        let reliable = channel == Channel::Reliable;
+        let max_bytes = if reliable { self.max_reliable } else { self.max_lossy };
         let Some(queue) = self.queues.get_mut(channel as usize) else { return Queued::Overflow };
         let mut dropped = 0;
-        while queue.bytes + message.len() > max_bytes {
-            if channel == Channel::Reliable {
+        while queue.bytes + message.bytes.len() > max_bytes {
+            if reliable {
                 return Queued::Overflow;
             }
             match queue.messages.pop_front() {
-                Some(oldest) => queue.bytes -= oldest.len(),
+                Some(oldest) => queue.bytes -= oldest.bytes.len(),
                 None => return Queued::Dropping(1),
             }
             dropped += 1;
         }
-        queue.bytes += message.len();
+        queue.bytes += message.bytes.len();
         queue.messages.push_back(message);
         if dropped == 0 { Queued::Yes } else { Queued::Dropping(dropped) }
     }
 
-    pub fn front(&self, channel: Channel) -> Option<&Arc<[u8]>> {
+    pub fn front(&self, channel: Channel) -> Option<&Message> {
         self.queues.get(channel as usize).and_then(|queue| queue.messages.front())
     }
 
     pub fn pop(&mut self, channel: Channel) {
         if let Some(queue) = self.queues.get_mut(channel as usize) {
             if let Some(message) = queue.messages.pop_front() {
-                queue.bytes -= message.len();
+                queue.bytes -= message.bytes.len();
             }
         }
     }
@@ -68,31 +100,132 @@ impl Outbox {
     }
 }
 
+/// A bucket of tokens that fills with time up to one second's worth.
+struct Bucket {
+    tokens: f64,
+    per_s: f64,
+}
+
+impl Bucket {
+    fn new(per_s: u32) -> Bucket {
+        Bucket { tokens: f64::from(per_s), per_s: f64::from(per_s) }
+    }
+
+    fn fill(&mut self, seconds: f64) {
+        self.tokens = (self.tokens + seconds * self.per_s).min(self.per_s);
+    }
+}
+
+/// How much one peer may send on its data channels.
+///
+/// The datagrams beyond are dropped before they are decrypted. To SCTP that is a lossy network: it slows down and sends
+/// again, so reliable messages come late, not never.
+pub(crate) struct Intake {
+    bytes: Bucket,
+    messages: Bucket,
+    filled: Instant,
+}
+
+/// Of a DTLS record: data, as opposed to handshake and alert.
+const APPLICATION_DATA: u8 = 23;
+
+impl Intake {
+    pub fn new(now: Instant, limits: &Limits) -> Intake {
+        let (bytes, messages) = (limits.max_data_bytes_per_s, limits.max_data_messages_per_s);
+        Intake { bytes: Bucket::new(bytes), messages: Bucket::new(messages), filled: now }
+    }
+
+    /// May this DTLS datagram come in?
+    pub fn admit(&mut self, now: Instant, datagram: &[u8]) -> bool {
+        if datagram.first() != Some(&APPLICATION_DATA) {
+            return true;
+        }
+        let seconds = now.saturating_duration_since(self.filled).as_secs_f64();
+        self.filled = now;
+        self.bytes.fill(seconds);
+        self.messages.fill(seconds);
+        if self.bytes.tokens < datagram.len() as f64 || self.messages.tokens < 0.0 {
+            return false;
+        }
+        self.bytes.tokens -= datagram.len() as f64;
+        true
+    }
+
+    /// May this message be passed on? A reliable one may always, at the cost of datagrams to come.
+    pub fn admit_message(&mut self, channel: Channel) -> bool {
+        if self.messages.tokens < 1.0 && channel != Channel::Reliable {
+            return false;
+        }
+        self.messages.tokens -= 1.0;
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    fn message(len: usize) -> Arc<[u8]> {
-        vec![0; len].into()
+    fn message(len: usize) -> Message {
+        Message::plain(vec![0; len].into())
+    }
+
+    fn outbox(bytes: usize) -> Outbox {
+        Outbox::new(&Limits { max_data_queue_bytes: bytes, max_lossy_queue_bytes: bytes, ..Limits::default() })
     }
 
     #[test]
     fn a_full_lossy_queue_drops_its_oldest_messages() {
-        let mut outbox = Outbox::new(100);
+        let mut outbox = outbox(100);
         assert_eq!(outbox.push(Channel::Lossy, message(60)), Queued::Yes);
         assert_eq!(outbox.push(Channel::Lossy, message(30)), Queued::Yes);
         assert_eq!(outbox.push(Channel::Lossy, message(50)), Queued::Dropping(1));
-        assert_eq!(outbox.front(Channel::Lossy).map(|m| m.len()), Some(30));
+        assert_eq!(outbox.front(Channel::Lossy).map(|m| m.bytes.len()), Some(30));
         assert_eq!(outbox.push(Channel::Lossy, message(101)), Queued::Dropping(1), "too large to ever fit");
     }
 
     #[test]
     fn a_full_reliable_queue_overflows_and_other_channels_are_not_affected() {
-        let mut outbox = Outbox::new(100);
+        let mut outbox = outbox(100);
         assert_eq!(outbox.push(Channel::Reliable, message(80)), Queued::Yes);
         assert_eq!(outbox.push(Channel::Reliable, message(30)), Queued::Overflow);
         assert_eq!(outbox.push(Channel::DataTrack, message(80)), Queued::Yes);
         outbox.pop(Channel::Reliable);
         assert_eq!(outbox.push(Channel::Reliable, message(30)), Queued::Yes);
+    }
+
+    #[test]
+    fn subscribers_of_a_data_track_share_its_bytes_and_read_their_own_handle() {
+        let packet: Arc<[u8]> = vec![0x18, 0, 0, 7, 0, 1, 0, 1, 0, 0, 0, 9, b'x'].into();
+        let mut scratch = Vec::new();
+        let (first, second) = (Message::of_track(packet.clone(), 0x0102), Message::of_track(packet.clone(), 3));
+        assert_eq!(first.write(&mut scratch), [0x18, 0, 1, 2, 0, 1, 0, 1, 0, 0, 0, 9, b'x']);
+        assert_eq!(second.write(&mut scratch), [0x18, 0, 0, 3, 0, 1, 0, 1, 0, 0, 0, 9, b'x']);
+        assert_eq!(Message::plain(packet.clone()).write(&mut scratch), &packet[..]);
+    }
+
+    #[test]
+    fn a_peer_may_send_so_many_bytes_a_second_and_handshakes_are_not_counted() {
+        let start = Instant::now();
+        let limits = Limits { max_data_bytes_per_s: 1_000, ..Limits::default() };
+        let mut intake = Intake::new(start, &limits);
+        let data = [APPLICATION_DATA; 100];
+        let admitted = |intake: &mut Intake, now| (0..50).filter(|_| intake.admit(now, &data)).count();
+        assert_eq!(admitted(&mut intake, start), 10);
+        assert_eq!(admitted(&mut intake, start + Duration::from_millis(500)), 5);
+        assert!(intake.admit(start + Duration::from_millis(500), &[22; 1_200]));
+        assert_eq!(admitted(&mut intake, start + Duration::from_secs(60)), 10, "a second's worth is saved, not more");
+    }
+
+    #[test]
+    fn too_many_lossy_messages_are_dropped_and_reliable_ones_make_the_next_datagrams_wait() {
+        let start = Instant::now();
+        let limits = Limits { max_data_messages_per_s: 10, ..Limits::default() };
+        let mut intake = Intake::new(start, &limits);
+        assert_eq!((0..50).filter(|_| intake.admit_message(Channel::Lossy)).count(), 10);
+        assert_eq!((0..5).filter(|_| intake.admit_message(Channel::Reliable)).count(), 5);
+        assert!(!intake.admit(start + Duration::from_millis(400), &[APPLICATION_DATA; 100]));
+        assert!(intake.admit(start + Duration::from_millis(600), &[APPLICATION_DATA; 100]));
     }
 }

@@ -1,6 +1,7 @@
 //! What handling one input asks of the rest of the shard, gathered until the input is done.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::api::{Counters, Event};
 use crate::slab::Key;
@@ -10,6 +11,8 @@ pub(crate) struct Effects {
     pub events: Vec<Event>,
     /// Key frames wanted: (track, layer). Throttled when they are carried out.
     pub keyframes: Vec<(Key, u8)>,
+    /// Packets of data tracks.
+    pub data: Vec<(Key, Arc<[u8]>)>,
     /// Tracks whose layers started, stopped or changed codec: their subscribers choose again.
     pub changed: Vec<Key>,
     /// Video tracks of which somebody wants more or less than before.

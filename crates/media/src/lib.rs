@@ -5,6 +5,7 @@ pub mod allocator;
 pub mod api;
 pub mod bwe;
 mod data;
+mod data_track;
 mod demux;
 mod effects;
 mod forward;

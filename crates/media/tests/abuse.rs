@@ -91,7 +91,7 @@ fn a_slow_reader_of_reliable_data_is_closed_and_nobody_else() {
         world.command(Command::SendData { peers, channel: Channel::Reliable, payload });
         world.run(20);
     }
-    let closed = |e: &Event| matches!(e, Event::PeerClosed { peer: PeerId(2), reason: CloseReason::LimitExceeded, .. });
+    let closed = |e: &Event| matches!(e, Event::PeerClosed { peer: PeerId(2), reason: CloseReason::SlowReader, .. });
     assert!(world.has(closed));
     world.run(1000);
     assert_eq!(world.clients[alice].data.len(), 40);
@@ -109,6 +109,11 @@ enum Step {
     BadOffer(usize),
     Close(usize),
     Data,
+    PublishData(u64),
+    UnpublishData(u64),
+    SubscribeData(usize, u64),
+    UnsubscribeData(usize, u64),
+    Packet(u64),
     Run(u64),
 }
 
@@ -125,6 +130,11 @@ fn step() -> impl Strategy<Value = Step> {
         (0..2usize).prop_map(Step::BadOffer),
         (0..8usize).prop_map(Step::Close),
         Just(Step::Data),
+        (20..23u64).prop_map(Step::PublishData),
+        (20..23u64).prop_map(Step::UnpublishData),
+        (0..2usize, 20..23u64).prop_map(|(client, track)| Step::SubscribeData(client, track)),
+        (0..2usize, 20..23u64).prop_map(|(client, track)| Step::UnsubscribeData(client, track)),
+        (20..23u64).prop_map(Step::Packet),
         (1..120u64).prop_map(Step::Run),
     ]
 }
@@ -164,6 +174,20 @@ proptest! {
                     let peers = vec![PeerId(1), PeerId(2)];
                     world.command(Command::SendData { peers, channel: Channel::Lossy, payload: vec![0; 100] });
                 }
+                Step::PublishData(track) => {
+                    let handle = track as u16;
+                    world.command(Command::PublishData { peer: peer(0), track: TrackId(track), handle });
+                }
+                Step::UnpublishData(track) => world.command(Command::UnpublishData { track: TrackId(track) }),
+                Step::SubscribeData(client, track) => {
+                    world.command(Command::SubscribeData { peer: peer(client), track: TrackId(track), handle: 7 });
+                }
+                Step::UnsubscribeData(client, track) => {
+                    world.command(Command::UnsubscribeData { peer: peer(client), track: TrackId(track) });
+                }
+                Step::Packet(track) => {
+                    world.try_write_data(alice, "_data_track", &packet(track as u16, &[1; 50]));
+                }
                 Step::Run(ms) => world.run_with(ms, |world, ms| sender.step(world, alice, ms)),
             }
         }
@@ -181,7 +205,7 @@ proptest! {
         world.command(Command::CloseRoom { room: ROOM });
         world.run(40_000);
         let counters = world.shard.counters();
-        prop_assert_eq!((counters.peers, counters.tracks, counters.subscriptions), (0, 0, 0));
+        prop_assert_eq!((counters.peers, counters.tracks, counters.data_tracks, counters.subscriptions), (0, 0, 0, 0));
         prop_assert_eq!(world.shard.next_timeout(), None);
     }
 }

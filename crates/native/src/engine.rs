@@ -248,6 +248,22 @@ impl Engine {
         self.send(py, Command::Unsubscribe { peer: PeerId(peer), track: TrackId(track) })
     }
 
+    fn publish_data(&self, py: Python<'_>, peer: u64, track: u64, handle: u16) -> PyResult<()> {
+        self.send(py, Command::PublishData { peer: PeerId(peer), track: TrackId(track), handle })
+    }
+
+    fn unpublish_data(&self, py: Python<'_>, track: u64) -> PyResult<()> {
+        self.send(py, Command::UnpublishData { track: TrackId(track) })
+    }
+
+    fn subscribe_data(&self, py: Python<'_>, peer: u64, track: u64, handle: u16) -> PyResult<()> {
+        self.send(py, Command::SubscribeData { peer: PeerId(peer), track: TrackId(track), handle })
+    }
+
+    fn unsubscribe_data(&self, py: Python<'_>, peer: u64, track: u64) -> PyResult<()> {
+        self.send(py, Command::UnsubscribeData { peer: PeerId(peer), track: TrackId(track) })
+    }
+
     fn send_data(&self, py: Python<'_>, peers: Vec<u64>, channel: &str, payload: &[u8]) -> PyResult<()> {
         let (channel, payload) = (convert::channel(channel)?, payload.to_vec());
         self.send(py, Command::SendData { peers: peers.into_iter().map(PeerId).collect(), channel, payload })

@@ -1,14 +1,12 @@
 //! ICE, DTLS and data channels of a peer: what the transport reports, and the time limits it is held to.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Fault, Peer};
-use crate::api::{Channel, CloseReason, Egress, Event, PeerRole};
-use crate::data::Queued;
+use crate::api::{CloseReason, Egress, Event, PeerRole};
 use crate::effects::Effects;
 use crate::line::Line;
-use crate::transport::{Keying, Path, Transport, TransportEvent, Write};
+use crate::transport::{Keying, Path, Transport, TransportEvent};
 use crate::wire::srtp::{Context, Writer};
 
 /// Proven addresses kept per peer: a phone between networks has a few.
@@ -41,6 +39,10 @@ impl Peer {
         effects: &mut Effects,
     ) -> Result<(), Fault> {
         let Some(transport) = &mut self.transport else { return Ok(()) };
+        if !self.intake.admit(now, datagram) {
+            effects.counters.dropped_limit += 1;
+            return Ok(());
+        }
         let mut events = std::mem::take(&mut self.transport_events);
         transport.receive(now, from, datagram, egress, &mut events);
         let outcome = self.on_transport(now, &mut events, effects);
@@ -125,50 +127,6 @@ impl Peer {
         self.ingress.context = Some(context);
         self.line = Some(Line::new(keying, path).map_err(unusable)?);
         Ok(())
-    }
-
-    fn on_message(&mut self, channel: Channel, payload: Vec<u8>, effects: &mut Effects) {
-        effects.counters.data_in += 1;
-        if payload.len() > self.config.limits.max_data_message_bytes {
-            effects.counters.data_dropped += 1;
-            return;
-        }
-        effects.events.push(Event::Data { peer: self.id, channel, payload });
-    }
-
-    /// Queues a message; it leaves with the next tick.
-    pub fn send_data(&mut self, channel: Channel, message: Arc<[u8]>, effects: &mut Effects) -> Result<(), Fault> {
-        match self.outbox.push(channel, message) {
-            Queued::Yes => Ok(()),
-            Queued::Dropping(count) => {
-                effects.counters.data_dropped += count;
-                Ok(())
-            }
-            Queued::Overflow => {
-                Err(Fault::new(CloseReason::LimitExceeded, "reads its reliable data channel too slowly"))
-            }
-        }
-    }
-
-    /// Writes queued messages as far as SCTP takes them, and sends what it makes of them.
-    pub(super) fn flush_data(&mut self, now: Instant, egress: &mut Egress, effects: &mut Effects) -> Result<(), Fault> {
-        if self.outbox.is_empty() {
-            return Ok(());
-        }
-        let Some(transport) = &mut self.transport else { return Ok(()) };
-        let mut written = false;
-        for channel in Channel::ALL {
-            while let Some(message) = self.outbox.front(channel) {
-                match transport.write(channel, message) {
-                    Write::Done => effects.counters.data_out += 1,
-                    Write::Full => break,
-                    Write::Refused => effects.counters.data_dropped += 1,
-                }
-                written = true;
-                self.outbox.pop(channel);
-            }
-        }
-        if written { self.tick_transport(now, egress, effects) } else { Ok(()) }
     }
 
     /// Closes peers that never connected or fell silent.

@@ -2,6 +2,7 @@
 
 mod bandwidth;
 mod connection;
+mod data;
 mod description;
 mod egress;
 mod feedback;
@@ -19,7 +20,8 @@ pub(crate) use egress::Work;
 
 use crate::api::{CloseReason, PeerId, PeerOptions, PeerRole, RoomId, ShardConfig, SubscriptionSettings, TrackId};
 use crate::bwe::Bwe;
-use crate::data::Outbox;
+use crate::data::{Intake, Outbox};
+use crate::data_track;
 use crate::forward::DownTrack;
 use crate::line::Line;
 use crate::publish::track::Track;
@@ -96,11 +98,15 @@ pub(crate) struct Peer {
     connected: bool,
     told_connected: bool,
     outbox: Outbox,
+    intake: Intake,
+    pub data_published: Vec<data_track::Published>,
+    pub data_subscribed: Vec<Key>,
     opened: [bool; 3],
     /// Sender SSRC of our reports and feedback.
     report_ssrc: u32,
     bandwidth: Option<Bwe>,
     /// Scratch space.
+    message: Vec<u8>,
     outcomes: Vec<Outcome>,
     sequences: Vec<u16>,
     heard: Heard,
@@ -155,10 +161,14 @@ impl Peer {
             path: None,
             connected: false,
             told_connected: false,
-            outbox: Outbox::new(limits.max_data_queue_bytes),
+            outbox: Outbox::new(limits),
+            intake: Intake::new(now, limits),
+            data_published: Vec::new(),
+            data_subscribed: Vec::new(),
             opened: [false; 3],
             report_ssrc: random::number()? | 1,
             bandwidth: None,
+            message: Vec::new(),
             outcomes: Vec::new(),
             sequences: Vec::new(),
             heard: Heard::default(),

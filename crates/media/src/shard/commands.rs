@@ -1,13 +1,11 @@
 //! Commands of the signal plane.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::Shard;
 use super::rooms::Room;
 use crate::api::{
-    Channel, CloseReason, Command, Event, PeerId, PeerOptions, PeerRole, Publication, RoomId, SubscriptionSettings,
-    TrackId,
+    CloseReason, Command, Event, PeerId, PeerOptions, PeerRole, Publication, RoomId, SubscriptionSettings, TrackId,
 };
 use crate::peer::{Fault, Peer, Published};
 use crate::publish::track::{Subscriber, Track};
@@ -31,6 +29,10 @@ impl Shard {
             Command::Subscribe { peer, track, settings } => self.subscribe(now, peer, track, settings),
             Command::Unsubscribe { peer, track } => self.unsubscribe(now, peer, track),
             Command::SetSubscription { peer, track, settings } => self.set_subscription(now, peer, track, settings),
+            Command::PublishData { peer, track, handle } => self.publish_data(peer, track, handle),
+            Command::UnpublishData { track } => self.unpublish_data(track),
+            Command::SubscribeData { peer, track, handle } => self.subscribe_data(peer, track, handle),
+            Command::UnsubscribeData { peer, track } => self.unsubscribe_data(peer, track),
             Command::SendData { peers, channel, payload } => self.send_data(now, &peers, channel, payload),
         }
     }
@@ -104,6 +106,16 @@ impl Shard {
         for published in &peer.published {
             if let Some(track) = self.tracks.get(published.track) {
                 self.unpublish(track.id);
+            }
+        }
+        for published in &peer.data_published {
+            if let Some(track) = self.data_tracks.get(published.track) {
+                self.unpublish_data(track.id);
+            }
+        }
+        for track in &peer.data_subscribed {
+            if let Some(track) = self.data_tracks.get_mut(*track) {
+                track.subscribers.retain(|subscriber| subscriber.peer != key);
             }
         }
         Some(peer)
@@ -278,18 +290,8 @@ impl Shard {
         self.timers.wake(now);
     }
 
-    fn send_data(&mut self, now: Instant, peers: &[PeerId], channel: Channel, payload: Vec<u8>) {
-        let message: Arc<[u8]> = payload.into();
-        for id in peers {
-            let Some(key) = self.peer_of.get(id).copied() else { continue };
-            let message = message.clone();
-            self.quietly(now, key, |peer, _, effects| peer.send_data(channel, message, effects));
-            self.mark_dirty(now, key);
-        }
-    }
-
     /// Runs something on a peer outside of a wake-up: what it sends waits for the next tick.
-    fn quietly<R>(
+    pub(super) fn quietly<R>(
         &mut self,
         now: Instant,
         key: Key,

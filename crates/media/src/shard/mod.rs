@@ -4,6 +4,7 @@
 //! of other peers is gathered in [`Effects`] and carried out when the input is done ([`Shard::settle`]).
 
 mod commands;
+mod data;
 mod intake;
 mod rooms;
 mod timers;
@@ -16,6 +17,7 @@ use std::time::{Instant, SystemTime};
 use rustc_hash::FxHashMap;
 
 use crate::api::{CloseReason, Command, Counters, Datagram, Egress, Event, PeerId, RoomId, ShardConfig, TrackId};
+use crate::data_track::DataTrack;
 use crate::effects::Effects;
 use crate::packet::Packet;
 use crate::peer::{Fault, Peer};
@@ -34,9 +36,11 @@ pub struct Shard {
     epoch: (Instant, SystemTime),
     peers: Slab<Peer>,
     tracks: Slab<Track>,
+    data_tracks: Slab<DataTrack>,
     rooms: FxHashMap<RoomId, Room>,
     peer_of: FxHashMap<PeerId, Key>,
     track_of: FxHashMap<TrackId, Key>,
+    data_track_of: FxHashMap<TrackId, Key>,
     /// Proven addresses.
     addresses: FxHashMap<SocketAddr, Key>,
     /// Our ICE user name fragments.
@@ -61,9 +65,11 @@ impl Shard {
             epoch: (now, wall),
             peers: Slab::new(),
             tracks: Slab::new(),
+            data_tracks: Slab::new(),
             rooms: FxHashMap::default(),
             peer_of: FxHashMap::default(),
             track_of: FxHashMap::default(),
+            data_track_of: FxHashMap::default(),
             addresses: FxHashMap::default(),
             ufrags: FxHashMap::default(),
             timers: Timers::default(),
@@ -121,6 +127,7 @@ impl Shard {
             peers: self.peers.len() as u64,
             tracks: self.tracks.len() as u64,
             subscriptions,
+            data_tracks: self.data_tracks.len() as u64,
             ..self.effects.counters
         }
     }
@@ -205,6 +212,11 @@ impl Shard {
                 peer.ask_for_sections(&self.tracks, &mut self.effects);
             }
         }
+        let mut packets = std::mem::take(&mut self.effects.data);
+        for (track, packet) in packets.drain(..) {
+            self.forward_data(now, track, &packet);
+        }
+        self.effects.data = packets;
         let mut wanted = std::mem::take(&mut self.effects.keyframes);
         for (track, layer) in wanted.drain(..) {
             self.request_keyframe(now, track, layer, egress);

@@ -325,11 +325,17 @@ impl World {
     }
 
     pub fn write_data(&mut self, index: usize, label: &str, message: &[u8]) {
+        assert!(self.try_write_data(index, label, message), "{label} takes the message");
+    }
+
+    /// False when the channel is not open, or its buffer full.
+    pub fn try_write_data(&mut self, index: usize, label: &str, message: &[u8]) -> bool {
         let client = &mut self.clients[index];
-        let id = client.channels[label];
-        assert!(client.rtc.channel(id).unwrap().write(true, message).unwrap());
+        let channel = client.channels.get(label).and_then(|id| client.rtc.channel(*id));
+        let written = channel.is_some_and(|mut channel| channel.write(true, message).unwrap_or(false));
         let _ = client.rtc.handle_input(Input::Timeout(self.now));
         client.drain(self.now);
+        written
     }
 
     pub fn write_rtp(&mut self, index: usize, mid: Mid, rid: Option<&str>, packet: Rtp) {
@@ -401,6 +407,15 @@ impl Client {
             _ => {}
         }
     }
+}
+
+/// A packet of a data track: a whole frame.
+pub fn packet(handle: u16, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x18, 0];
+    packet.extend(handle.to_be_bytes());
+    packet.extend([0, 1, 0, 1, 0, 0, 0, 9]);
+    packet.extend_from_slice(payload);
+    packet
 }
 
 pub fn receive_only(api: &mut str0m::change::SdpApi<'_>, audio: usize, video: usize) -> Vec<Mid> {
