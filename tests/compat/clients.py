@@ -11,8 +11,11 @@ from tests.journeys.people import CALL_TIMEOUT_S, Call, Ticket
 
 
 @asynccontextmanager
-async def joined(server: MediaServer, room: str, identity: str, **grants: object) -> AsyncIterator[Call]:
-    async with Call() as call:
+async def joined(
+    server: MediaServer, room: str, identity: str, *, call: Call | None = None, **grants: object
+) -> AsyncIterator[Call]:
+    """`call`: one on which somebody listens already."""
+    async with call or Call() as call:
         await call.join(Ticket(server.token(room, identity, **grants), server.url, identity, room))
         yield call
 

@@ -66,23 +66,24 @@ class Client:
 
 
 class Server:
-    def __init__(self, **defaults: Any) -> None:
+    def __init__(self, limits: Limits | None = None, **defaults: Any) -> None:
         self.engine = ScriptedEngine()
         self.events = RememberedEvents()
         self.keys = KeyRing({KEY: SECRET})
         settings = RoomDefaults(**{"empty_timeout_s": 300, "departure_timeout_s": 20, "auto_create": True} | defaults)
-        self.rooms = Rooms(self.engine, self.keys, self.events, settings, Limits())
+        self.rooms = Rooms(self.engine, self.keys, self.events, settings, limits or Limits())
 
     def token(self, identity: str, room: str = "lobby", *, key: str = KEY, **claims: Any) -> str:
         video = {"room": room, "roomJoin": True, **claims.pop("video", {})}
         return self.keys.sign(key, {"sub": identity, "exp": 4_000_000_000, "video": video, **claims})
 
     def join(
-        self, identity: str, room: str = "lobby", *, connect: bool = True, **claims: Any
+        self, identity: str, room: str = "lobby", *, connect: bool = True, all_data: bool = False, **claims: Any
     ) -> tuple[Session, Client]:
         client = Client()
         request = JoinRequest()
         request.connection_settings.auto_subscribe = True
+        request.connection_settings.auto_subscribe_data_track = all_data
         session = self.rooms.join(self.keys.verify(self.token(identity, room, **claims)), request, client.connection)
         if connect:
             self.rooms.on_event(("connected", session.me.peer))

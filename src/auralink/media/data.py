@@ -38,6 +38,10 @@ def forward(room: Room, sender: Participant, channel: ChannelLabel, payload: byt
             pass  # Clients believe these; only the server says who speaks.
         case "transcription" if not sender.is_agent:
             pass
+        case "rpc_ack" if sender.calls.acknowledge(packet.rpc_ack.request_id):
+            pass
+        case "rpc_response" if sender.calls.answer(packet.rpc_response):
+            pass
         case "metrics":
             _send_metrics(room, packet, sender)
         case _:

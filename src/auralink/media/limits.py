@@ -15,6 +15,16 @@ class Limits:
     attributes_bytes: int = 64 * 1024
     data_bytes: int = 64 * 1024
     tracks_per_participant: int = 100
+    data_tracks_per_participant: int = 100
+    """As the engine's own."""
+    encoding_bytes: int = 32
+    """Of the name of an encoding that only its users know."""
+    data_blobs: bool = True
+    """Whether participants may store any."""
+    blob_bytes: int = 64_000
+    """Of all data blobs of one participant with their keys."""
+    blob_key_bytes: int = 256
+    blobs_per_participant: int = 500
     layers_per_track: int = 16
     wishes_per_participant: int = 2_000
     queued_messages: int = 2_000

@@ -5,10 +5,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from livekit.protocol.models import ClientInfo, DisconnectReason, ParticipantInfo, TrackInfo, TrackType
+from livekit.protocol.models import (
+    ClientInfo,
+    DataBlob,
+    DataTrackInfo,
+    DisconnectReason,
+    ParticipantInfo,
+    TrackInfo,
+    TrackType,
+)
 from livekit.protocol.rtc import AddTrackRequest, SignalResponse
 
 from auralink.media.engine import KindName, OfferedSection, QualityName
+from auralink.media.server_rpc import ServerCalls
 from auralink.media.tokens import VideoGrant
 
 
@@ -30,6 +39,16 @@ class PublishedTrack:
     @property
     def kind(self) -> KindName:
         return "audio" if self.info.type == TrackType.AUDIO else "video"
+
+
+@dataclass
+class DataTrack:
+    """Frames of anything from one participant to those who take them."""
+
+    id: int
+    """The engine's id."""
+    info: DataTrackInfo
+    publisher: "Participant"
 
 
 @dataclass
@@ -73,6 +92,8 @@ class Participant:
     """None while the client is between two signal connections."""
     auto_subscribe: bool = True
     adaptive_stream: bool = False
+    auto_subscribe_data: bool = False
+    """Take every data track without being asked."""
     joined_at_ms: int = field(default_factory=lambda: int(time.time() * 1000))
     state: "ParticipantInfo.State" = ParticipantInfo.State.JOINING
     version: int = 0
@@ -91,6 +112,16 @@ class Participant:
     disconnect_reason: "DisconnectReason" = DisconnectReason.UNKNOWN_REASON
     reliable_seen: int = 0
     """Highest reliable sequence number received from it."""
+    data_tracks: dict[str, DataTrack] = field(default_factory=dict)
+    """By sid."""
+    data_handles: dict[str, int] = field(default_factory=dict)
+    """Of the data tracks it takes, by sid: what their packets say towards it."""
+    data_wishes: dict[str, bool] = field(default_factory=dict)
+    """Explicit (un)subscriptions of data tracks by sid, also of those that are not there yet."""
+    last_data_handle: int = 0
+    blobs: dict[bytes, DataBlob] = field(default_factory=dict)
+    """By serialized key."""
+    calls: ServerCalls = field(default_factory=ServerCalls)
 
     @property
     def active(self) -> bool:
@@ -143,9 +174,10 @@ class Participant:
             joined_at_ms=self.joined_at_ms,
             version=self.version,
             permission=self.grant.permission(),
-            is_publisher=bool(self.announced_tracks()),
+            is_publisher=bool(self.announced_tracks() or self.data_tracks),
             disconnect_reason=self.disconnect_reason,
             tracks=[t.info for t in self.announced_tracks()],
+            data_tracks=[t.info for t in self.data_tracks.values()],
             client_protocol=self.client.client_protocol,
             capabilities=self.client.capabilities,
         )

@@ -32,6 +32,7 @@ from livekit.protocol.rtc import (
     TrackUnpublishedResponse,
 )
 
+from auralink.media.data_tracks import DataTracks
 from auralink.media.engine import Engine, OfferedSection, QualityName, SourceName
 from auralink.media.nonces import Nonces
 from auralink.media.participant import Participant, PublishedTrack, Subscription
@@ -118,6 +119,7 @@ class Room:
     """The last who left, for those who were between two signal connections and did not hear of it."""
     history: ReliableHistory = field(default_factory=ReliableHistory)
     nonces: Nonces = field(default_factory=Nonces)
+    data_tracks: DataTracks = field(init=False)
     _gone_peers: list[int] = field(default_factory=list)
     on_change: Callable[["Room"], None] = lambda _room: None
     """Told after somebody joined or left, so that the owner can time the room out."""
@@ -125,6 +127,13 @@ class Room:
     @property
     def key(self) -> RoomKey:
         return RoomKey(self.tenant, self.name)
+
+    def __post_init__(self) -> None:
+        self.data_tracks = DataTracks(self.engine, self.ids.next, self.participants, self._tell_changed)
+
+    def _tell_changed(self, me: Participant) -> None:
+        me.touch()
+        self.broadcast_participant(me, to_self=False)
 
     # --- who is here ---------------------------------------------------------------------------------------------
 
@@ -179,6 +188,7 @@ class Room:
         for track in list(me.tracks.values()):
             if track.mid:
                 self._announce(track)
+        self.data_tracks.reconsider_subscriber(me)
         self._room_changed()
 
     def remove(self, me: Participant, reason: "DisconnectReason", *, tell_others: bool = True) -> None:
@@ -192,6 +202,8 @@ class Room:
         self.by_peer.pop(me.peer, None)
         self._gone_peers.append(me.peer)
         self.engine.close_peer(me.peer)
+        self.data_tracks.left(me)
+        me.calls.abandon()
         me.state = ParticipantInfo.State.DISCONNECTED
         me.disconnect_reason = reason
         me.touch()
@@ -413,6 +425,7 @@ class Room:
                     self._follow_wishes(other, track)
 
     def reconsider_subscriber(self, me: Participant) -> None:
+        self.data_tracks.reconsider_subscriber(me)
         for track in self._announced():
             if track.publisher is not me:
                 self._follow_wishes(me, track)

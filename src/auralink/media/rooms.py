@@ -261,6 +261,7 @@ class Rooms:
             connection=connection,
             auto_subscribe=request.connection_settings.auto_subscribe,
             adaptive_stream=request.connection_settings.adaptive_stream,
+            auto_subscribe_data=request.connection_settings.auto_subscribe_data_track,
         )
 
     def _join_response(self, room: Room, me: Participant) -> JoinResponse:
@@ -303,6 +304,7 @@ class Rooms:
         everybody = [*room.departed, me.info(), *room.others_visible_to(me)]
         me.send(SignalResponse(update=ParticipantUpdate(participants=everybody)))
         room.repeat_wanted_qualities(me)
+        room.data_tracks.tell_handles(me)
         me.send(SignalResponse(room_update=RoomUpdate(room=room.info())))
         self.send_token(me)
         session = Session(room, me, self.limits)
@@ -338,6 +340,7 @@ class Rooms:
             if not me.grant.may_publish(track.info.source):
                 room.end_track(track)
         room.reconsider_subscriber(me)
+        room.data_tracks.reconsider_publisher(me)
         me.touch()
         room.broadcast_participant(me)
         self.send_token(me)

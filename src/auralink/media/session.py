@@ -25,7 +25,7 @@ from livekit.protocol.rtc import (
     UpdateTrackSettings,
 )
 
-from auralink.media import data
+from auralink.media import blobs, data
 from auralink.media.limits import Limits
 from auralink.media.participant import Participant, Subscription
 from auralink.media.room import QUALITY_NAMES, Room, leave
@@ -61,6 +61,17 @@ class Session:
                 self._leave()
             case "subscription_permission":
                 self._subscription_permission(request.subscription_permission)
+            case "publish_data_track_request":
+                self.room.data_tracks.publish(self.me, request.publish_data_track_request, self._limits)
+            case "unpublish_data_track_request":
+                self.room.data_tracks.unpublish(self.me, request.unpublish_data_track_request)
+            case "update_data_subscription":
+                self.room.data_tracks.update(self.me, request.update_data_subscription, self._limits)
+            case "store_data_blob_request":
+                blobs.store(self.me, request.store_data_blob_request, self._limits)
+            case "get_data_blob_request":
+                wanted = request.get_data_blob_request
+                blobs.fetch(self.me, self.room.participants.get(wanted.participant_identity), wanted)
             case "sync_state":
                 self.sync_state(request.sync_state)
             case "simulate":
@@ -156,10 +167,12 @@ class Session:
                 for p in permission.track_permissions[: self._limits.wishes_per_participant]
             }
         self.room.reconsider(self.me.tracks.values())
+        self.room.data_tracks.reconsider_publisher(self.me)
 
     def sync_state(self, state: SyncState) -> None:
         """After a resume: what the client believes. A track it publishes and we do not know needs a full reconnect."""
-        if any(p.track.sid not in self.me.tracks for p in state.publish_tracks):
+        unknown = any(p.track.sid not in self.me.tracks for p in state.publish_tracks)
+        if unknown or any(p.info.sid not in self.me.data_tracks for p in state.publish_data_tracks):
             self.me.send(leave(DisconnectReason.STATE_MISMATCH, LeaveRequest.Action.RECONNECT))
             return
         if state.HasField("subscription"):

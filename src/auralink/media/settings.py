@@ -21,5 +21,7 @@ class MediaSettings(Settings):
     """How long a room stays after the last one left."""
     media_auto_create: bool = True
     """Whether a join makes its room. Off: only CreateRoom does, and tokens that may."""
+    media_data_blobs: bool = True
+    """Whether participants may store data blobs for others, such as schemas (LiveKit: enable_participant_data_blob)."""
     media_webhook_urls: list[str] = Field(default_factory=list)
     """Told about everything that happens in rooms, as LiveKit does it; our own gateway is added by itself."""

@@ -1,7 +1,8 @@
 """LiveKit's RoomService over Twirp: what servers ask of rooms. https://twitchtv.github.io/twirp/docs/spec_v7.html"""
 
+import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ from livekit.protocol.room import (
     ListRoomsResponse,
     MuteRoomTrackRequest,
     MuteRoomTrackResponse,
+    PerformRpcRequest,
+    PerformRpcResponse,
     RemoveParticipantResponse,
     RoomConfiguration,
     RoomParticipantIdentity,
@@ -39,6 +42,7 @@ from auralink.media import data
 from auralink.media.participant import Participant
 from auralink.media.room import Room, leave
 from auralink.media.rooms import Rooms
+from auralink.media.server_rpc import RpcFailed
 from auralink.media.session import apply_metadata
 from auralink.media.tokens import Claims, KeyRing
 
@@ -57,8 +61,9 @@ _STATUS = {
     "unimplemented": 501,
     "unavailable": 503,
     "deadline_exceeded": 408,
+    "canceled": 408,
 }
-_OTHER_METHODS = frozenset({"ForwardParticipant", "MoveParticipant", "PerformRpc"})
+_OTHER_METHODS = frozenset({"ForwardParticipant", "MoveParticipant"})
 _OTHER_SERVICES = frozenset({"AgentDispatchService", "Egress", "Ingress", "SIP", "Connector"})
 """What LiveKit has and this server has not: answered `unimplemented`, so that callers can tell it from a slip."""
 
@@ -72,7 +77,7 @@ class TwirpError(Exception):
 @dataclass(frozen=True)
 class Method:
     request: Callable[[], Any]
-    run: Callable[[Any, Claims], Message]
+    run: Callable[[Any, Claims], Message | Awaitable[Message]]
 
 
 def room_service_router(rooms: Rooms, keys: KeyRing) -> APIRouter:
@@ -90,7 +95,8 @@ def room_service_router(rooms: Rooms, keys: KeyRing) -> APIRouter:
             claims = _claims(keys, request)
             as_json = request.headers.get("content-type", "").partition(";")[0].strip() == "application/json"
             message = _parse(await request.body(), method.request(), as_json)
-            return _answer(method.run(message, claims), as_json)
+            result = method.run(message, claims)
+            return _answer(await result if inspect.isawaitable(result) else result, as_json)
         except TwirpError as error:
             return _error(error.code, str(error))
         except AuraError as error:
@@ -154,6 +160,7 @@ class RoomService:
             "UpdateParticipant": Method(UpdateParticipantRequest, self._update_participant),
             "UpdateSubscriptions": Method(UpdateSubscriptionsRequest, self._update_subscriptions),
             "SendData": Method(SendDataRequest, self._send_data),
+            "PerformRpc": Method(PerformRpcRequest, self._perform_rpc),
             "UpdateRoomMetadata": Method(UpdateRoomMetadataRequest, self._update_metadata),
         }
 
@@ -244,6 +251,23 @@ class RoomService:
         packet = DataPacket(kind=request.kind, user=user, destination_identities=request.destination_identities)
         data.send(room, packet)
         return SendDataResponse()
+
+    async def _perform_rpc(self, request: PerformRpcRequest, claims: Claims) -> PerformRpcResponse:
+        """The server is the caller. Who is not there does not answer, as LiveKit puts it."""
+        _permit(claims.video.room_admin and claims.video.room == request.room, "roomAdmin of this room")
+        if not request.destination_identity:
+            raise TwirpError("invalid_argument", "destination identity is required")
+        room = self._rooms.find(request.room, tenant=claims.tenant)
+        callee = room.participants.get(request.destination_identity) if room else None
+        if room is None or callee is None or not callee.active:
+            raise TwirpError("unavailable", "no response from servers")
+        try:
+            payload = await callee.calls.perform(
+                room.engine, callee.peer, request.method, request.payload, request.response_timeout_ms
+            )
+        except RpcFailed as failure:
+            raise TwirpError(failure.twirp, str(failure)) from failure
+        return PerformRpcResponse(payload=payload)
 
     def _update_metadata(self, request: UpdateRoomMetadataRequest, claims: Claims) -> RoomInfo:
         room = self._administered(request.room, claims)

@@ -34,7 +34,7 @@ def install(assembly: Assembly, *, own_webhook: Callable[[], str | None]) -> Non
 
     webhooks = Webhooks(own_webhook, settings.media_webhook_urls, keys, assembly.core.state_directory / "media")
     engine = _start(assembly, settings)
-    rooms = Rooms(engine, keys, webhooks, defaults, Limits())
+    rooms = Rooms(engine, keys, webhooks, defaults, Limits(data_blobs=settings.media_data_blobs))
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
