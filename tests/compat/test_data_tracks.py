@@ -100,11 +100,12 @@ async def test_who_comes_later_sees_the_track_and_everybody_its_end(server: Medi
 
 async def test_two_tracks_of_one_name_are_refused(server: MediaServer, room: str) -> None:
     async with joined(server, room, "ann") as ann, joined(server, room, "bob", can_publish_data=False) as bob:
-        await ann.room.local_participant.publish_data_track(name="position")
+        first = await ann.room.local_participant.publish_data_track(name="position")
         with pytest.raises(PublishDataTrackError):
             await ann.room.local_participant.publish_data_track(name="position")
         with pytest.raises(PublishDataTrackError):
             await bob.room.local_participant.publish_data_track(name="position")
+        assert first.is_published()
 
 
 @pytest.mark.parametrize("whose", ["ann", "bob"])
