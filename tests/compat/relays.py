@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from tests.compat.conftest import MediaServer
+from tests.platform import Platform, running_platform
 
 Address = tuple[str, int]
 
@@ -78,10 +81,11 @@ async def signal_relay(server: MediaServer) -> AsyncIterator[tuple[TcpRelay, Med
 
 class UdpRelay(asyncio.DatagramProtocol):
     """Datagrams to `bound` go on to `target`, each sender's from a socket of its own, and answers back. `open` False:
-    everything is lost."""
+    everything is lost; so is what concerns a client in `mute`."""
 
     def __init__(self, bound: Address, target: Address) -> None:
         self.open = True
+        self.mute: set[Address] = set()
         self.passed = 0
         self._bound = bound
         self._target = target
@@ -92,6 +96,11 @@ class UdpRelay(asyncio.DatagramProtocol):
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=self._bound)
 
+    @property
+    def clients(self) -> set[Address]:
+        """Where datagrams came from so far."""
+        return set(self._onward)
+
     def stop(self) -> None:
         if self._transport is not None:
             self._transport.close()
@@ -100,7 +109,7 @@ class UdpRelay(asyncio.DatagramProtocol):
                 task.result().close()
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
-        if not self.open:
+        if not self.open or addr in self.mute:
             return
         if addr not in self._onward:
             self._onward[addr] = asyncio.create_task(self._connect(addr))
@@ -116,7 +125,7 @@ class UdpRelay(asyncio.DatagramProtocol):
         return transport
 
     def answer(self, data: bytes, client: Address) -> None:
-        if self.open and self._transport is not None:
+        if self.open and client not in self.mute and self._transport is not None:
             self.passed += 1
             self._transport.sendto(data, client)
 
@@ -128,3 +137,20 @@ class _Back(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, _addr: Address) -> None:
         self._relay.answer(data, self._client)
+
+
+@asynccontextmanager
+async def behind_media_relay(state: Path) -> AsyncIterator[tuple[UdpRelay, MediaServer, Platform]]:
+    """A server of its own whose media all goes through a relay."""
+    # It tells clients of an address where only the relay listens, at the same port.
+    environment = {"AURALINK_MEDIA_ADDRESSES": json.dumps(["127.0.0.2"])}
+    async with running_platform(state, **environment) as platform:
+        secrets = json.loads((platform.state / "secrets.json").read_text())
+        server = MediaServer(platform.media_url, secrets["livekit_api_key"], secrets["livekit_api_secret"])
+        port = platform.media_udp_port
+        relay = UdpRelay(("127.0.0.2", port), ("127.0.0.1", port))
+        await relay.start()
+        try:
+            yield relay, server, platform
+        finally:
+            relay.stop()

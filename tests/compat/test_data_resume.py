@@ -2,20 +2,22 @@
 
 import asyncio
 import itertools
-import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.compat.clients import holds, joined, told
 from tests.compat.conftest import MediaServer
-from tests.compat.relays import UdpRelay, signal_relay
+from tests.compat.relays import behind_media_relay, signal_relay
 from tests.journeys.people import CALL_TIMEOUT_S, Call
-from tests.platform import running_platform
 
 CUT_S = 3.0
 EVERY_S = 0.01
+STALL_S = 10.0
+"""Less than the time after which the server takes a silent client for gone."""
 
 
 @asynccontextmanager
@@ -76,25 +78,41 @@ async def test_nothing_is_lost_while_the_signal_connection_is_cut(server: MediaS
 
 
 async def test_nothing_is_lost_while_the_media_path_is_cut(tmp_path: Path, room: str) -> None:
-    # The server tells clients of an address where only the relay listens, at the same port.
-    environment = {"AURALINK_MEDIA_ADDRESSES": json.dumps(["127.0.0.2"])}
-    async with running_platform(tmp_path / "state", **environment) as platform:
-        secrets = json.loads((platform.state / "secrets.json").read_text())
-        server = MediaServer(platform.media_url, secrets["livekit_api_key"], secrets["livekit_api_secret"])
-        port = platform.media_udp_port
-        relay = UdpRelay(("127.0.0.2", port), ("127.0.0.1", port))
-        await relay.start()
-        try:
-            async with joined(server, room, "ann") as ann, joined(server, room, "bob") as bob:
-                await holds("ann sees bob", lambda: "bob" in ann.room.remote_participants)
-                async with counting(ann) as sent:
-                    await bob.hears(b"50")
-                    del sent[:50]
-                    relay.open = False
-                    await asyncio.sleep(CUT_S)
-                    relay.open = True
-                    await holds("data flow again", lambda: bob.messages.qsize() > 0)
-                await finished(ann, bob, sent)
-                assert relay.passed > 0
-        finally:
-            relay.stop()
+    async with (
+        behind_media_relay(tmp_path / "state") as (relay, server, _),
+        joined(server, room, "ann") as ann,
+        joined(server, room, "bob") as bob,
+    ):
+        await holds("ann sees bob", lambda: "bob" in ann.room.remote_participants)
+        async with counting(ann) as sent:
+            await bob.hears(b"50")
+            del sent[:50]
+            relay.open = False
+            await asyncio.sleep(CUT_S)
+            relay.open = True
+            await holds("data flow again", lambda: bob.messages.qsize() > 0)
+        await finished(ann, bob, sent)
+        assert relay.passed > 0
+
+
+async def test_a_reader_that_stalls_harms_nobody_and_gets_all_later(tmp_path: Path, room: str) -> None:
+    async with (
+        behind_media_relay(tmp_path / "state") as (relay, server, platform),
+        joined(server, room, "stuck") as stuck,
+    ):
+        stalled = relay.clients
+        async with joined(server, room, "ann") as ann, joined(server, room, "bob") as bob:
+            await holds("ann sees both", lambda: len(ann.room.remote_participants) == 2)
+            memory = psutil.Process(platform.pid).memory_info().rss
+            relay.mute = stalled
+            messages = [number.to_bytes(4, "big") * 3_000 for number in range(300)]
+            began = time.monotonic()
+            for message in messages:
+                await ann.say(message)
+            assert [await asyncio.wait_for(bob.messages.get(), CALL_TIMEOUT_S) for _ in messages] == messages
+            assert time.monotonic() - began < STALL_S, "the stall was over before the others had all"
+            assert stuck.messages.empty()
+            grown = psutil.Process(platform.pid).memory_info().rss - memory
+            assert grown < 50_000_000, f"{grown} bytes for {len(messages)} messages of {len(messages[0])} bytes"
+            relay.mute = set()
+            assert [await asyncio.wait_for(stuck.messages.get(), CALL_TIMEOUT_S) for _ in messages] == messages

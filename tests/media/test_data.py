@@ -14,8 +14,8 @@ from livekit.protocol.models import (
     Transcription,
     UserPacket,
 )
-from livekit.protocol.rtc import DataChannelReceiveState, SignalRequest, SyncState
-from tests.media.scripted import Server
+from livekit.protocol.rtc import DataChannelReceiveState, JoinRequest, LeaveRequest, SignalRequest, SyncState
+from tests.media.scripted import Client, Server
 
 from auralink.media import data
 from auralink.media.keys import PLATFORM
@@ -190,7 +190,10 @@ def test_a_repeated_sequence_number_is_passed_on_once_and_told_on_resume() -> No
     for sequence in (1, 2, 2, 1, 3):
         say(server, ann, user(sequence=sequence))
     assert [p.sequence for _, _, p in Sent(server).take()] == [1, 2, 3]
-    assert ann.me.reliable_seen == 3
+    back = Client()
+    claims = server.keys.verify(server.token("ann"))
+    assert server.rooms.resume(claims, JoinRequest(participant_sid=ann.me.sid), back.connection)
+    assert back.received[0].reconnect.last_message_seq == 3
 
 
 def test_who_is_still_connecting_gets_numbered_messages_only() -> None:
@@ -243,3 +246,11 @@ def test_a_packet_with_a_known_nonce_is_sent_once() -> None:
     for nonce in (*nonces, nonces[-1], b"short", b"short"):
         data.send(room, DataPacket(user=UserPacket(payload=b"hi", nonce=nonce)))
     assert len(Sent(server).take()) == len(nonces) + 2
+
+
+def test_a_slow_reader_may_come_back() -> None:
+    server = Server()
+    ann, client = server.join("ann")
+    server.rooms.on_event(("peer_closed", ann.me.peer, "slow_reader", "reads too slowly"))
+    assert client.of("leave")[0].action == LeaveRequest.Action.RECONNECT
+    assert client.closed

@@ -132,6 +132,10 @@ class Participant:
         return self.grant.agent or self.kind == ParticipantInfo.Kind.AGENT
 
     @property
+    def is_publisher(self) -> bool:
+        return bool(self.announced_tracks() or self.data_tracks)
+
+    @property
     def dependent(self) -> bool:
         """Agents, recorders and the like do not count as somebody being there."""
         return self.grant.recorder or self.kind in (ParticipantInfo.Kind.AGENT, ParticipantInfo.Kind.EGRESS)
@@ -174,7 +178,7 @@ class Participant:
             joined_at_ms=self.joined_at_ms,
             version=self.version,
             permission=self.grant.permission(),
-            is_publisher=bool(self.announced_tracks() or self.data_tracks),
+            is_publisher=self.is_publisher,
             disconnect_reason=self.disconnect_reason,
             tracks=[t.info for t in self.announced_tracks()],
             data_tracks=[t.info for t in self.data_tracks.values()],

@@ -149,7 +149,7 @@ class Room:
             creation_time_ms=self.created_ms,
             metadata=self.limits.metadata,
             num_participants=sum(1 for p in present if not p.dependent),
-            num_publishers=sum(1 for p in present if p.announced_tracks()),
+            num_publishers=sum(1 for p in present if p.is_publisher),
             active_recording=any(p.grant.recorder for p in present),
         )
 
