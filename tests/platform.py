@@ -31,10 +31,15 @@ class Platform:
     media_tcp_port: int = 0
     media_udp_port: int = 0
     process: subprocess.Popen[bytes] | None = None
+    command: tuple[str, ...] = ("up",)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.gateway_port}"
+
+    @property
+    def _ready_url(self) -> str:
+        return self.url if self.command == ("up",) else self.media_url.replace("ws", "http", 1)
 
     @property
     def media_url(self) -> str:
@@ -82,7 +87,7 @@ class Platform:
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "auralink.cli", "up"],
+                [sys.executable, "-m", "auralink.cli", *self.command],
                 env=os.environ | self._settings(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -109,7 +114,7 @@ class Platform:
                 if self.process.poll() is not None:
                     raise AssertionError(f"ended with {self.process.returncode} at start:\n{self.last_words()}")
                 try:
-                    answer = await client.get(f"{self.url}/readyz")
+                    answer = await client.get(f"{self._ready_url}/readyz")
                 except httpx.HTTPError as error:
                     said = repr(error)
                 else:
@@ -138,6 +143,17 @@ class Platform:
 async def running_platform(state: Path, **environment: str) -> AsyncIterator[Platform]:
     """A platform that is stopped at the end, however the test went."""
     platform = Platform(state=state, environment=environment)
+    try:
+        await platform.start()
+        yield platform
+    finally:
+        await platform.stop()
+
+
+@asynccontextmanager
+async def serving_media(state: Path, *arguments: str, **environment: str) -> AsyncIterator[Platform]:
+    """`auralink serve media` in a process of its own, stopped at the end."""
+    platform = Platform(state=state, environment=environment, command=("serve", "media", *arguments))
     try:
         await platform.start()
         yield platform

@@ -266,6 +266,27 @@ async def test_a_tenants_room_is_not_taken_for_the_room_whose_id_it_bears(
     assert await events_of(ann, room) == before
 
 
+async def test_what_happens_in_a_tenants_room_is_told_to_the_tenant_only(
+    gateway: Gateway, person: MakePerson, ann: Person
+) -> None:
+    bob = await person("Bob")
+    (home,) = (await ann.client.get("/api/v1/organizations")).json()["items"]
+    server = MediaServer(gateway, "lobby")
+    left = server.event("participant_left", who="eve") | {"tenant": home["id"]}
+    left["participant"]["disconnectReason"] = "CLIENT_INITIATED"
+    body = json.dumps(left).encode()
+    for _ in range(2):  # a repetition counts once
+        assert (await server.send(body, server.sign(body))).status_code == 204
+    events = (await ann.client.get("/api/v1/events")).json()["items"]
+    (told,) = [event for event in events if event["type"] == "livekit.reported"]
+    assert (told["org_id"], told["room_id"], told["sequence"]) == (home["id"], None, None)
+    data = told["data"]
+    assert (data["event"], data["room"], data["identity"]) == ("participant_left", "lobby", "eve")
+    assert data["reason"] == "client_initiated"
+    theirs = (await bob.client.get("/api/v1/events")).json()["items"]
+    assert "livekit.reported" not in {event["type"] for event in theirs}
+
+
 async def test_reports_of_other_kinds_are_taken_and_dropped(
     server: MediaServer, ann: Person, room: dict[str, Any]
 ) -> None:

@@ -43,7 +43,7 @@ def _install_media(assembly: Assembly, *, gateway_here: bool) -> None:
         raise MediaCoreUnusable(f"The media core is not built ({error}). Run: make setup") from error
     settings = assembly.settings(AppSettings)
     try:
-        install_media(assembly, own_webhook=lambda: _gateway_webhook(settings) if gateway_here else None)
+        install_media(assembly, gateway=_gateway(settings) if gateway_here else None)
     except StaleNativeBuildError as error:
         raise MediaCoreUnusable(f"{error} (make setup does it.)") from error
     except OSError as error:
@@ -51,6 +51,6 @@ def _install_media(assembly: Assembly, *, gateway_here: bool) -> None:
         raise PortTaken(f"{error}. {todo}") from error
 
 
-def _gateway_webhook(settings: AppSettings) -> str:
+def _gateway(settings: AppSettings) -> str:
     host = "127.0.0.1" if settings.gateway_host in ("0.0.0.0", "::", "") else settings.gateway_host  # noqa: S104
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.gateway_port}/api/v1/livekit/webhook"
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.gateway_port}"

@@ -1,11 +1,10 @@
 """Where the servers listen, and how they stop. Each domain's own settings live with the domain."""
 
-import ipaddress
 from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from auralink.kit.settings import Settings
+from auralink.kit.settings import Settings, is_loopback
 
 
 class AppSettings(Settings):
@@ -28,17 +27,8 @@ class AppSettings(Settings):
     @property
     def only_loopback(self) -> bool:
         """Whether nobody outside this machine can reach any server."""
-        return all(_is_loopback(host) for host in (self.gateway_host, self.media_host))
+        return all(is_loopback(host) for host in (self.gateway_host, self.media_host))
 
     @property
     def console_directory(self) -> Path:
         return self.console_dir or Path(__file__).resolve().parents[3] / "web" / "dist"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

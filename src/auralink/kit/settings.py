@@ -11,6 +11,7 @@ and receives it from the composition root (`assembly.settings(IdentitySettings)`
 owner only; in production it must be set, and set to something strong.
 """
 
+import ipaddress
 import json
 import os
 import secrets
@@ -207,3 +208,13 @@ def weakness(value: str, minimum: int = _PRODUCTION_MINIMUM) -> str | None:
     if len(set(value)) < min(_DISTINCT_MINIMUM, minimum):
         return "too few different characters"
     return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

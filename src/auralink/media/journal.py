@@ -41,7 +41,8 @@ class Batch:
 class Journal:
     """Not for several processes. Writes are buffered until `take` and `write`; the latter may run in a thread."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, most: int = MAX_WAITING) -> None:
+        self._most = most
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = directory / "events.jsonl"
         self._acknowledged_path = directory / "events.acknowledged"
@@ -59,7 +60,7 @@ class Journal:
 
     def append(self, body: str) -> bool:
         """False when there is no room for it."""
-        if len(self._waiting) >= MAX_WAITING:
+        if len(self._waiting) >= self._most:
             self.dropped += 1
             return False
         self._last += 1

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from auralink.kit.settings import Settings
+from auralink.kit.settings import Settings, is_loopback
 
 
 class MediaSettings(Settings):
@@ -25,3 +25,13 @@ class MediaSettings(Settings):
     """Whether participants may store data blobs for others, such as schemas (LiveKit: enable_participant_data_blob)."""
     media_webhook_urls: list[str] = Field(default_factory=list)
     """Told about everything that happens in rooms, as LiveKit does it; our own gateway is added by itself."""
+    media_gateway_url: str = ""
+    """Our gateway, where it runs in another process: it is told what happens in rooms, and asked for the key pairs of
+    organisations."""
+    media_private_webhooks: bool | None = None
+    """Whether organisations' webhooks may go to private addresses. Unset: only where nobody outside this machine can
+    reach the media server."""
+
+    @property
+    def private_webhooks(self) -> bool:
+        return is_loopback(self.media_host) if self.media_private_webhooks is None else self.media_private_webhooks

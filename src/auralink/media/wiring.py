@@ -1,6 +1,6 @@
 """What the media role installs: the engine, signalling, the server API, webhooks."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
@@ -9,6 +9,7 @@ from auralink.kit.assembly import Assembly
 from auralink.kit.errors import Unavailable
 from auralink.kit.livekit import LiveKitSettings
 from auralink.media.engine import Engine, EngineEvents
+from auralink.media.key_sync import KeySync
 from auralink.media.limits import Limits
 from auralink.media.metrics import MediaMetrics
 from auralink.media.native_build import require_current_build
@@ -23,16 +24,27 @@ from auralink.media.whip import whep_router, whip_router
 log = structlog.get_logger(__name__)
 
 _CLOSE_S = 5.0
+WEBHOOK_PATH = "/api/v1/livekit/webhook"
+"""Of our gateway."""
 
 
-def install(assembly: Assembly, *, own_webhook: Callable[[], str | None]) -> None:
-    """`own_webhook` is our gateway's, known once it listens; None when there is none to tell."""
+def install(assembly: Assembly, *, gateway: str | None) -> None:
+    """`gateway` is the address of ours when it runs in this process."""
     settings = assembly.settings(MediaSettings)
+    gateway = gateway or settings.media_gateway_url.rstrip("/")
     pair = assembly.settings(LiveKitSettings)
-    keys = KeyRing({pair.livekit_api_key.get_secret_value(): pair.livekit_api_secret.get_secret_value()})
+    key, secret = pair.livekit_api_key.get_secret_value(), pair.livekit_api_secret.get_secret_value()
+    keys = KeyRing({key: secret})
     defaults = RoomDefaults(settings.media_empty_timeout, settings.media_departure_timeout, settings.media_auto_create)
 
-    webhooks = Webhooks(own_webhook, settings.media_webhook_urls, keys, assembly.core.state_directory / "media")
+    state = assembly.core.state_directory / "media"
+    own_webhook = f"{gateway}{WEBHOOK_PATH}" if gateway else None
+    private = settings.private_webhooks
+    webhooks = Webhooks(own_webhook, settings.media_webhook_urls, keys, state, private=private)
+    key_sync = KeySync(
+        gateway or None, key, secret, state / "key-pairs.sealed", [keys.set_tenants, webhooks.set_tenants]
+    )
+    key_sync.load()
     engine = _start(assembly, settings)
     rooms = Rooms(engine, keys, webhooks, defaults, Limits(data_blobs=settings.media_data_blobs))
 
@@ -69,6 +81,7 @@ def install(assembly: Assembly, *, own_webhook: Callable[[], str | None]) -> Non
     server.health.add("webhook journal", webhooks.check)
     assembly.resource("media", running)
     assembly.task("media-rooms", rooms.watch)
+    assembly.task("media-keys", key_sync.run)
     assembly.drain("media-rooms", goodbye)
 
 

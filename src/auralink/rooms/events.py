@@ -107,3 +107,23 @@ class TrackPublished(_TrackEvent):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackUnpublished(_TrackEvent):
     type: ClassVar[str] = "track.unpublished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantRoomReported(Event):
+    """Something happened in a room that was opened with one of the organisation's own key pairs. Such rooms have a name
+    and no id, so their events are in the organisation's order, without a sequence of their own."""
+
+    type: ClassVar[str] = "livekit.reported"
+
+    event: str
+    """LiveKit's name, such as participant_joined."""
+    room: str
+    session: str
+    participant: str = ""
+    identity: str = ""
+    name: str = ""
+    track: str = ""
+    kind: str = ""
+    source: str = ""
+    reason: str = ""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from auralink.kit.ids import RoomId
+from auralink.kit.ids import OrgId, RoomId
 
 
 class ReportKind(StrEnum):
@@ -45,6 +45,22 @@ class MediaReport:
     room_id: RoomId
     session: str
     at: datetime
+    participant: ReportedParticipant | None = None
+    track: ReportedTrack | None = None
+    end_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantReport:
+    """About a room that was opened with an organisation's own key pair: a name of its own choice, no room of ours."""
+
+    id: str
+    org_id: OrgId
+    event: str
+    """LiveKit's name of what happened."""
+    at: datetime
+    room: str
+    session: str
     participant: ReportedParticipant | None = None
     track: ReportedTrack | None = None
     end_reason: str = ""

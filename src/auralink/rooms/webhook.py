@@ -24,9 +24,9 @@ from livekit.protocol.models import (
 )
 from livekit.protocol.webhook import WebhookEvent
 
-from auralink.kit.ids import InvalidId, RoomId
+from auralink.kit.ids import InvalidId, OrgId, RoomId
 from auralink.rooms.errors import MalformedWebhook, WebhookRefused
-from auralink.rooms.reports import MediaReport, ReportedParticipant, ReportedTrack, ReportKind
+from auralink.rooms.reports import MediaReport, ReportedParticipant, ReportedTrack, ReportKind, TenantReport
 
 _LONGEST_TEXT = 256
 _LONGEST_ID = 128
@@ -38,12 +38,13 @@ class WebhookReader:
     def __init__(self, api_key: str, api_secret: str) -> None:
         self._verifier = TokenVerifier(api_key, api_secret)
 
-    def read(self, authorization: str | None, body: bytes) -> MediaReport | None:
+    def read(self, authorization: str | None, body: bytes) -> MediaReport | TenantReport | None:
         """The report, or None for one that is not about a room of ours. Raises WebhookRefused, MalformedWebhook."""
         self._check_signature(authorization, body)
         try:
             event = Parse(body.decode(), WebhookEvent(), ignore_unknown_fields=True)
-            return None if _tenant(body) else _report(event)
+            tenant = _tenant(body)
+            return _tenant_report(tenant, event) if tenant else _report(event)
         except (ParseError, UnicodeDecodeError, OverflowError, ValueError) as error:
             raise MalformedWebhook from error
 
@@ -64,6 +65,27 @@ def _tenant(body: bytes) -> str:
     room names freely, so such an event must never be taken for one of the rooms made over the API."""
     content = json.loads(body)
     return str(content.get("tenant") or "") if isinstance(content, dict) else ""
+
+
+def _tenant_report(tenant: str, event: WebhookEvent) -> TenantReport | None:
+    """Of a room that was opened with an organisation's own key pair; None for a tenant we do not know."""
+    try:
+        org_id = OrgId.parse(tenant)
+    except InvalidId:
+        return None
+    if not event.event or not 1 <= len(event.id) <= _LONGEST_ID:
+        raise MalformedWebhook("The event has no name or no id.")
+    return TenantReport(
+        id=_clean(event.id),
+        org_id=org_id,
+        event=_clean(event.event),
+        at=_time(event.created_at) or datetime.now(UTC),
+        room=_clean(event.room.name),
+        session=_clean(event.room.sid),
+        participant=_participant(event.participant) if event.participant.sid else None,
+        track=_track(event.track) if event.track.sid else None,
+        end_reason=_name(RoomEndReason, event.room_end_reason).removeprefix("room_end_"),
+    )
 
 
 def _report(event: WebhookEvent) -> MediaReport | None:

@@ -20,6 +20,7 @@ from auralink.rooms.ports import MediaControl
 from auralink.rooms.service import RoomService
 from auralink.rooms.settings import MediaAddresses, RoomsSettings
 from auralink.rooms.store import RoomStore
+from auralink.rooms.tenant_rooms import TenantRooms
 from auralink.rooms.webhook import WebhookReader
 
 
@@ -52,7 +53,7 @@ def install(
     gateway.add_router(invites_router(rooms))
     gateway.add_router(joining_router(joining, addresses.for_client, GuestLimit(assembly.rate_limiter, settings)))
     gateway.add_router(events_router(streams))
-    gateway.add_router(webhook_router(WebhookReader(key, secret), history))
+    gateway.add_router(webhook_router(WebhookReader(key, secret), history, TenantRooms(database, history_store, clock)))
 
     async def end_streams() -> None:
         streams.close()
