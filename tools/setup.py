@@ -48,6 +48,7 @@ def main() -> None:
             console()
             if for_tests:
                 browser()
+                relay()
         except StepFailed as error:
             fail(str(error))
     say(f"{paint('1', 'Set up')} {paint('2', f'{time.monotonic() - started:.1f} s')}")
@@ -185,6 +186,13 @@ def browser() -> None:
         return
     with step("Chromium, for the browser tests", "1 min"):
         apt_install("chromium", "The browser tests need Chromium or Chrome.")
+
+
+def relay() -> None:
+    if shutil.which("turnserver"):
+        return
+    with step("coturn, for the tests of relayed calls", "20 s"):
+        apt_install("coturn", "The tests of relayed calls need coturn's turnserver.")
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -1,9 +1,11 @@
 """The `auralink` command. Each subcommand is a few lines here; the work is in `auralink.app`."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -48,11 +50,17 @@ def _run(work: Callable[[], Awaitable[None]]) -> None:
         raise typer.Exit(130) from None
 
 
+Dev = Annotated[
+    bool, typer.Option("--dev", help="Accept LiveKit's development pair, devkey and secret; on this machine only.")
+]
+
+
 @app.command()
-def up() -> None:
+def up(dev: Dev = False) -> None:
     """Run the whole platform on this machine: database, API, console and media server."""
     from auralink.app.up import Plan, run
 
+    _develop(dev)
     core = _checked_core()
     configure_logging(
         core.log_level,
@@ -64,10 +72,19 @@ def up() -> None:
 
 
 @app.command()
-def serve(roles: Annotated[list[Role], typer.Argument(help="The roles to run in this process.")]) -> None:
+def serve(
+    roles: Annotated[list[Role], typer.Argument(help="The roles to run in this process.")],
+    dev: Dev = False,
+    livekit_config: Annotated[
+        Path | None, typer.Option(help="LiveKit's config.yaml, for the media role; what is not applied is said.")
+    ] = None,
+) -> None:
     """Run some roles in this process; logs go to the terminal."""
     from auralink.app.up import Plan, run
 
+    _develop(dev)
+    if livekit_config is not None:
+        _apply_livekit_config(livekit_config)
     core = _checked_core()
     configure_logging(core.log_level, json=_json_logs(core))
     _run(lambda: run(Plan(tuple(dict.fromkeys(roles)), whole=False), core, Progress(console)))
@@ -144,6 +161,28 @@ def token(
     wish = Wish(room, identity, name, can_publish, can_subscribe, can_publish_data, admin, life)
     typer.echo(f"url    {address(livekit, settings)}")
     typer.echo(f"token  {mint(wish, livekit)}")
+
+
+def _develop(dev: bool) -> None:
+    if dev:
+        os.environ["AURALINK_MEDIA_DEV_KEYS"] = "true"
+
+
+def _apply_livekit_config(path: Path) -> None:
+    """As if its settings stood in the environment, which goes before the file. Shows a table of every key."""
+    from auralink.app.livekit_config import read
+
+    try:
+        reading = read(path)
+    except SettingsError as error:
+        Progress(console).failed(str(error))
+        raise typer.Exit(1) from None
+    os.environ.update(reading.settings)
+    table = Table("", "key", "what happens", title=f"LiveKit's {path.name}", title_justify="left", box=None)
+    for line in reading.lines:
+        mark = "[green]applied[/green]" if line.applied else "[yellow]not applied[/yellow]"
+        table.add_row(mark, escape(line.key), escape(line.text))
+    console.print(table, highlight=False)
 
 
 def _checked_core() -> CoreSettings:

@@ -43,6 +43,7 @@ from livekit.protocol.rtc import (
 from auralink.kit.errors import AuraError, InvalidInput, NotFound, Unavailable
 from auralink.media import data
 from auralink.media.engine import Engine
+from auralink.media.ice_servers import IceServers
 from auralink.media.limits import Limits
 from auralink.media.participant import Connection, Participant
 from auralink.media.room import Room, RoomKey, RoomLimits, TenantLogs, leave
@@ -86,6 +87,11 @@ class RoomDefaults:
     empty_timeout_s: int
     departure_timeout_s: int
     auto_create: bool
+    max_participants: int = 0
+    """0: no limit."""
+    remote_unmute: bool = False
+    """Whether the server API may unmute."""
+    region: str = ""
 
 
 class _Ids:
@@ -100,12 +106,19 @@ class _Ids:
 
 class Rooms:
     def __init__(
-        self, engine: Engine, keys: KeyRing, events: TenantLogs, defaults: RoomDefaults, limits: Limits
+        self,
+        engine: Engine,
+        keys: KeyRing,
+        events: TenantLogs,
+        defaults: RoomDefaults,
+        limits: Limits,
+        ice: IceServers | None = None,
     ) -> None:
         self._engine = engine
         self._keys = keys
         self._events = events
         self._defaults = defaults
+        self._ice = ice or IceServers(time.time)
         self.limits = limits
         self._ids = _Ids()
         self._rooms: dict[RoomKey, Room] = {}
@@ -113,6 +126,10 @@ class Rooms:
         self._by_peer: dict[int, Room] = {}
         self._empty_since: dict[RoomKey, float] = {}
         self._node = new_sid("ND_")
+
+    @property
+    def defaults(self) -> RoomDefaults:
+        return self._defaults
 
     # --- rooms ---------------------------------------------------------------------------------------------------
 
@@ -139,7 +156,7 @@ class Rooms:
         limits = RoomLimits(
             empty_timeout_s=wanted.empty_timeout or self._defaults.empty_timeout_s,
             departure_timeout_s=wanted.departure_timeout or self._defaults.departure_timeout_s,
-            max_participants=wanted.max_participants,
+            max_participants=wanted.max_participants or self._defaults.max_participants,
             metadata=wanted.metadata[: self.limits.metadata_bytes],
         )
         room = Room(
@@ -270,13 +287,16 @@ class Rooms:
             room=room.info(),
             participant=me.info(),
             other_participants=room.others_visible_to(me),
+            ice_servers=self._ice.of(me.sid),
+            client_configuration=self._ice.configuration(),
             server_version=SERVER_VERSION,
+            server_region=self._defaults.region,
             server_info=self._server_info(),
             subscriber_primary=False,
             ping_interval=PING_INTERVAL_S,
             ping_timeout=PING_TIMEOUT_S,
             sif_trailer=room.sif_trailer,
-            fast_publish=me.grant.can_publish,
+            fast_publish=me.grant.can_publish and not self._ice.force_relay,
         )
 
     def _server_info(self) -> ServerInfo:
@@ -284,6 +304,7 @@ class Rooms:
             edition=ServerInfo.Edition.Standard,
             version=SERVER_VERSION,
             protocol=PROTOCOL,
+            region=self._defaults.region,
             node_id=self._node,
             agent_protocol=1,
         )
@@ -298,7 +319,12 @@ class Rooms:
         me.connection = connection
         me.send(
             SignalResponse(
-                reconnect=ReconnectResponse(server_info=self._server_info(), last_message_seq=me.reliable_seen)
+                reconnect=ReconnectResponse(
+                    ice_servers=self._ice.of(me.sid),
+                    client_configuration=self._ice.configuration(),
+                    server_info=self._server_info(),
+                    last_message_seq=me.reliable_seen,
+                )
             )
         )
         everybody = [*room.departed, me.info(), *room.others_visible_to(me)]

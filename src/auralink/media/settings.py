@@ -1,8 +1,9 @@
 """Settings of the media role; times in seconds."""
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from auralink.kit.settings import Settings, is_loopback
+from auralink.media.ice_servers import TurnServer
 
 
 class MediaSettings(Settings):
@@ -31,6 +32,30 @@ class MediaSettings(Settings):
     media_private_webhooks: bool | None = None
     """Whether organisations' webhooks may go to private addresses. Unset: only where nobody outside this machine can
     reach the media server."""
+    media_dev_keys: bool = False
+    """Accepts LiveKit's development pair, devkey and secret, so that other projects' tests run unchanged. Refused in
+    production and wherever others can reach the media server."""
+    media_keys: dict[str, SecretStr] = Field(default_factory=dict)
+    """Further key pairs of the platform itself, all of which see the same rooms, as with LiveKit's `keys`."""
+    media_region: str = ""
+    """The name of this server's region, told to clients."""
+    media_max_participants: int = Field(default=0, ge=0)
+    """Of a room that names no limit of its own; 0: none."""
+    media_remote_unmute: bool = False
+    """Whether the server API may unmute somebody."""
+    media_metadata_bytes: int = Field(default=512 * 1024, ge=1)
+    media_attributes_bytes: int = Field(default=64 * 1024, ge=1)
+    media_name_bytes: int = Field(default=256, ge=1, le=1024)
+    """Of identities, room names and display names."""
+    media_external_ip: bool = False
+    """Ask media_stun_servers (LiveKit's usual ones when none is named) for this machine's public address, and tell
+    clients that one instead of media_addresses."""
+    media_stun_servers: list[str] = Field(default_factory=list)
+    """host:port, told to clients too. Ours has a public address or none, so clients rarely need any."""
+    media_turn_servers: list[TurnServer] = Field(default_factory=list)
+    """External TURN servers, such as coturn, as JSON: [{"host": "turn.example.org", "secret": "..."}]."""
+    media_force_relay: bool = False
+    """Clients connect through the TURN servers only."""
 
     @property
     def private_webhooks(self) -> bool:

@@ -210,7 +210,7 @@ class RoomService:
         track = me.tracks.get(request.track_sid)
         if track is None:
             raise TwirpError("not_found", "track does not exist")
-        if track.info.muted and not request.muted:
+        if track.info.muted and not request.muted and not self._rooms.defaults.remote_unmute:
             # As LiveKit's default: nobody's microphone is opened from afar.
             raise TwirpError("failed_precondition", "remote unmute is not enabled")
         room.set_muted(track, request.muted)

@@ -8,12 +8,13 @@ import structlog
 from auralink.kit.assembly import Assembly
 from auralink.kit.errors import Unavailable
 from auralink.kit.livekit import LiveKitSettings
+from auralink.media.configuring import advertised_addresses, further_pairs, ice_servers, limits, room_defaults
 from auralink.media.engine import Engine, EngineEvents
 from auralink.media.key_sync import KeySync
-from auralink.media.limits import Limits
 from auralink.media.metrics import MediaMetrics
 from auralink.media.native_build import require_current_build
-from auralink.media.rooms import RoomDefaults, Rooms
+from auralink.media.regions import regions_router
+from auralink.media.rooms import Rooms
 from auralink.media.settings import MediaSettings
 from auralink.media.signal import signal_router
 from auralink.media.tokens import KeyRing
@@ -34,8 +35,7 @@ def install(assembly: Assembly, *, gateway: str | None) -> None:
     gateway = gateway or settings.media_gateway_url.rstrip("/")
     pair = assembly.settings(LiveKitSettings)
     key, secret = pair.livekit_api_key.get_secret_value(), pair.livekit_api_secret.get_secret_value()
-    keys = KeyRing({key: secret})
-    defaults = RoomDefaults(settings.media_empty_timeout, settings.media_departure_timeout, settings.media_auto_create)
+    keys = KeyRing({key: secret, **further_pairs(assembly, settings)})
 
     state = assembly.core.state_directory / "media"
     own_webhook = f"{gateway}{WEBHOOK_PATH}" if gateway else None
@@ -46,7 +46,7 @@ def install(assembly: Assembly, *, gateway: str | None) -> None:
     )
     key_sync.load()
     engine = _start(assembly, settings)
-    rooms = Rooms(engine, keys, webhooks, defaults, Limits(data_blobs=settings.media_data_blobs))
+    rooms = Rooms(engine, keys, webhooks, room_defaults(settings), limits(settings), ice_servers(settings))
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
@@ -77,6 +77,7 @@ def install(assembly: Assembly, *, gateway: str | None) -> None:
     server.add_router(whip_router(rooms, keys))
     server.add_router(whep_router(rooms, keys))
     server.add_router(room_service_router(rooms, keys))
+    server.add_router(regions_router(keys, settings.media_region, pair.media_public_url))
     server.health.add("engine", healthy)
     server.health.add("webhook journal", webhooks.check)
     assembly.resource("media", running)
@@ -92,7 +93,7 @@ def _start(assembly: Assembly, settings: MediaSettings) -> Engine:
 
     engine = NativeEngine(
         bind_addresses=[settings.media_host],
-        advertised_addresses=settings.media_addresses,
+        advertised_addresses=advertised_addresses(assembly, settings),
         udp_port=settings.media_udp_port,
         tcp_port=settings.media_tcp_port,
         shards=settings.media_shards,
