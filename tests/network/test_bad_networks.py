@@ -1,0 +1,109 @@
+"""Calls of the official SDK over networks that lose, delay, forget and forbid."""
+
+import asyncio
+import time
+
+import pytest
+from tests.compat.clients import holds, joined, told
+from tests.journeys.people import Call
+from tests.network.conftest import Site
+from tests.network.link import Impairment
+
+WATCH_S = 6.0
+AUDIO_PER_S, VIDEO_PER_S = 100, 20
+"""What the SDK hands out in a second: frames of 10 ms, and the pictures that `play_picture` makes."""
+
+
+async def received(call: Call, seconds: float = WATCH_S) -> tuple[float, float]:
+    """Shares of the audio and video that were decoded during the next seconds."""
+    audio, video, start = call.audio_frames, call.video_frames, time.monotonic()
+    await asyncio.sleep(seconds)
+    took = time.monotonic() - start
+    return (call.audio_frames - audio) / (AUDIO_PER_S * took), (call.video_frames - video) / (VIDEO_PER_S * took)
+
+
+@pytest.mark.parametrize(
+    ("how", "least_video"),
+    [
+        pytest.param(Impairment(loss=0.05, delay=0.02), 0.7, id="5% loss"),
+        pytest.param(Impairment(loss=0.20, delay=0.02), 0.3, id="20% loss"),
+        pytest.param(Impairment(burst=(0.01, 0.3), delay=0.02), 0.5, id="bursts"),
+        pytest.param(Impairment(delay=0.15), 0.8, id="300 ms round trip"),
+        pytest.param(Impairment(delay=0.3), 0.7, id="300 ms each way"),
+        pytest.param(Impairment(delay=0.02, jitter=0.04, reorder=0.05), 0.6, id="jitter and reordering"),
+    ],
+)
+async def test_a_call_goes_on_over_a_bad_network(site: Site, room: str, how: Impairment, least_video: float) -> None:
+    async with joined(site.server, room, "ann") as ann, joined(site.server, room, "bob") as bob:
+        await ann.publish()
+        await bob.sees_more(20)
+        site.network.impair(how)
+        await asyncio.sleep(1.0)
+        audio, video = await received(bob)
+        assert not bob.disconnected.is_set()
+        assert audio > 0.8, "the jitter buffer conceals what is lost"
+        assert video > least_video
+        if how.loss or how.burst:
+            assert site.network.lost() > 10, "the network was too good"
+        await ann.say(b"nothing reliable is lost")
+        await bob.hears(b"nothing reliable is lost")
+
+
+@pytest.mark.parametrize("how", [Impairment(loss=0.2, delay=0.02), Impairment(delay=0.3)], ids=["20% loss", "300 ms"])
+async def test_a_call_begins_over_a_bad_network(site: Site, room: str, how: Impairment) -> None:
+    site.network.impair(how)
+    async with joined(site.server, room, "ann") as ann, joined(site.server, room, "bob") as bob:
+        await ann.publish()
+        await bob.sees_more(20)
+
+
+async def test_media_finds_its_way_again_after_the_nat_forgot(site: Site, room: str) -> None:
+    async with joined(site.server, room, "ann") as ann, joined(site.server, room, "bob") as bob:
+        await ann.publish()
+        await bob.sees_more(20)
+        before = (ann.room.local_participant.sid, bob.room.local_participant.sid)
+        for _ in range(2):
+            ports = site.network.server_side_ports()
+            site.network.rebind()
+            await bob.sees_more(60)
+            assert not ports & site.network.server_side_ports()
+        assert (ann.room.local_participant.sid, bob.room.local_participant.sid) == before, "nobody had to join again"
+
+
+async def test_where_udp_is_blocked_media_takes_tcp(site: Site, room: str) -> None:
+    site.network.udp = False
+    async with joined(site.server, room, "ann") as ann, joined(site.server, room, "bob") as bob:
+        await ann.publish()
+        await bob.sees_more(50)
+        await ann.say(b"data, too")
+        await bob.hears(b"data, too")
+    assert site.network.passed() == 0
+    assert site.network.tcp_bytes > 10_000
+
+
+async def test_a_call_survives_some_seconds_without_any_packet(site: Site, room: str) -> None:
+    async with joined(site.server, room, "ann") as ann, joined(site.server, room, "bob") as bob:
+        await ann.publish()
+        await bob.sees_more(20)
+        before = bob.room.local_participant.sid
+        site.network.open = False
+        await asyncio.sleep(5.0)
+        site.network.open = True
+        await bob.sees_more(50)
+        assert bob.room.local_participant.sid == before, "the client was not told to join again"
+
+
+@pytest.mark.timeout(240)
+async def test_whoever_was_away_too_long_joins_again_by_itself(site: Site, room: str) -> None:
+    """Longer than the server keeps a silent peer: the SDK does a full reconnect and publishes again."""
+    async with joined(site.server, room, "ann") as ann, joined(site.server, room, "bob") as bob:
+        await ann.publish()
+        await bob.sees_more(20)
+        back = asyncio.create_task(told(bob.room, "reconnected"))
+        await asyncio.sleep(0)
+        site.network.open = False
+        await asyncio.sleep(20.0)
+        site.network.open = True
+        await back
+        await holds("they see each other", lambda: {"ann"} == set(bob.room.remote_participants))
+        await bob.sees_more(50)
