@@ -1,6 +1,7 @@
 """LiveKit's server API, by the official `livekit-api` client, and what participants see of it."""
 
 import asyncio
+import time
 
 import aiohttp
 import pytest
@@ -131,3 +132,41 @@ async def test_nobody_is_unmuted_from_afar(server: MediaServer, room: str) -> No
             with pytest.raises(api.TwirpError) as refused:
                 await client.room.mute_published_track(request)
             assert refused.value.code == api.TwirpErrorCode.FAILED_PRECONDITION
+
+
+async def test_a_removed_participants_token_can_be_revoked(server: MediaServer, room: str) -> None:
+    async with server.api() as client:
+        async with joined(server, room, "ann") as ann:
+            ended = asyncio.create_task(told(ann.room, "disconnected"))
+            await asyncio.sleep(0)
+            soon = int(time.time()) + 60
+            request = api.RoomParticipantIdentity(room=room, identity="ann", revoke_token_ts=soon)
+            await client.room.remove_participant(request)
+            await ended
+        with pytest.raises(rtc.ConnectError):
+            async with joined(server, room, "ann"):
+                pass
+        async with joined(server, room, "bob"):
+            pass
+
+
+async def test_those_who_are_there_and_those_who_publish_are_counted(server: MediaServer, room: str) -> None:
+    people = joined(server, room, "ann"), joined(server, room, "bob")
+    async with server.api() as client, people[0] as ann, people[1] as bob, joined(server, room, "tape", recorder=True):
+        await ann.publish()
+        await bob.sees_more()
+        listed = await client.room.list_rooms(api.ListRoomsRequest(names=[room]))
+    assert (listed.rooms[0].num_participants, listed.rooms[0].num_publishers) == (2, 1)
+    assert listed.rooms[0].active_recording
+
+
+async def test_services_that_are_not_here_say_so(server: MediaServer) -> None:
+    async with server.api() as client:
+        for call in (
+            client.egress.list_egress(api.ListEgressRequest()),
+            client.ingress.list_ingress(api.ListIngressRequest()),
+            client.sip.list_inbound_trunk(api.ListSIPInboundTrunkRequest()),
+        ):
+            with pytest.raises(api.TwirpError) as refused:
+                await call
+            assert refused.value.code == api.TwirpErrorCode.UNIMPLEMENTED

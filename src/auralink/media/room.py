@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from livekit.protocol.models import (
+    Codec,
     DisconnectReason,
     ParticipantInfo,
     RoomEndReason,
@@ -18,6 +19,7 @@ from livekit.protocol.models import (
     VideoQuality,
 )
 from livekit.protocol.models import Room as RoomInfo
+from livekit.protocol.room import RoomConfiguration
 from livekit.protocol.rtc import (
     AddTrackRequest,
     LeaveRequest,
@@ -53,6 +55,18 @@ SOURCES: dict[int, SourceName] = {
 }
 
 DEPARTED_KEPT = 100
+ENABLED_CODECS = [
+    Codec(mime=mime)
+    for mime in (
+        "audio/opus",
+        "audio/red",
+        "video/AV1",
+        "video/H264",
+        "video/VP8",
+        "video/VP9",
+        "video/rtx",
+    )
+]
 
 
 class EventLog(Protocol):
@@ -113,6 +127,8 @@ class Room:
     tracks: dict[int, PublishedTrack] = field(default_factory=dict)
     """By the engine's id."""
     sif_trailer: bytes = b""
+    config: RoomConfiguration = field(default_factory=RoomConfiguration)
+    """What CreateRoom or the first token asked for."""
     ever_joined: bool = False
     closed: bool = False
     departed: deque[ParticipantInfo] = field(default_factory=lambda: deque(maxlen=DEPARTED_KEPT))
@@ -151,6 +167,7 @@ class Room:
             num_participants=sum(1 for p in present if not p.dependent),
             num_publishers=sum(1 for p in present if p.is_publisher),
             active_recording=any(p.grant.recorder for p in present),
+            enabled_codecs=ENABLED_CODECS,
         )
 
     @property

@@ -46,6 +46,7 @@ from auralink.media.engine import Engine
 from auralink.media.ice_servers import IceServers
 from auralink.media.limits import Limits
 from auralink.media.participant import Connection, Participant
+from auralink.media.revocations import Revocations
 from auralink.media.room import Room, RoomKey, RoomLimits, TenantLogs, leave
 from auralink.media.session import Session
 from auralink.media.sids import new_sid
@@ -120,6 +121,7 @@ class Rooms:
         self._defaults = defaults
         self._ice = ice or IceServers(time.time)
         self.limits = limits
+        self.revocations = Revocations()
         self._ids = _Ids()
         self._rooms: dict[RoomKey, Room] = {}
         self._by_id: dict[int, Room] = {}
@@ -168,6 +170,7 @@ class Rooms:
             ids=self._ids,
             limits=limits,
             sif_trailer=secrets.token_bytes(8),
+            config=wanted,
             on_change=self._changed,
         )
         self._engine.create_room(room.id)
@@ -228,6 +231,7 @@ class Rooms:
         """What must hold before a connection is accepted. Raises what the client is told."""
         if not claims.identity or len(claims.identity.encode()) > self.limits.name_bytes:
             raise InvalidInput("The identity is empty or too long.")
+        self.revocations.check(claims)
         room = self.find(claims.video.room, tenant=claims.tenant)
         if room is None:
             if not self._defaults.auto_create and not claims.video.room_create:

@@ -1,25 +1,21 @@
-"""LiveKit's RoomService over Twirp: what servers ask of rooms. https://twitchtv.github.io/twirp/docs/spec_v7.html"""
+"""LiveKit's RoomService: what servers ask of rooms."""
 
-import inspect
-import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
 import structlog
-from fastapi import APIRouter, Request
-from google.protobuf import json_format
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from livekit.protocol.models import DataPacket, DisconnectReason, ParticipantInfo, UserPacket
 from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.room import (
     CreateRoomRequest,
     DeleteRoomRequest,
     DeleteRoomResponse,
+    ForwardParticipantRequest,
     ListParticipantsRequest,
     ListParticipantsResponse,
     ListRoomsRequest,
     ListRoomsResponse,
+    MoveParticipantRequest,
     MuteRoomTrackRequest,
     MuteRoomTrackResponse,
     PerformRpcRequest,
@@ -35,111 +31,20 @@ from livekit.protocol.room import (
     UpdateSubscriptionsResponse,
 )
 from livekit.protocol.rtc import MuteTrackRequest, SignalResponse
-from starlette.responses import Response
 
-from auralink.kit.errors import AuraError
 from auralink.media import data
 from auralink.media.participant import Participant
 from auralink.media.room import Room, leave
 from auralink.media.rooms import Rooms
 from auralink.media.server_rpc import RpcFailed
 from auralink.media.session import apply_metadata
-from auralink.media.tokens import Claims, KeyRing
+from auralink.media.tokens import Claims
+from auralink.media.twirp_server import Method, TwirpError, bounded, permit
 
 log = structlog.get_logger(__name__)
 
-_STATUS = {
-    "malformed": 400,
-    "invalid_argument": 400,
-    "unauthenticated": 401,
-    "permission_denied": 403,
-    "not_found": 404,
-    "bad_route": 404,
-    "failed_precondition": 412,
-    "resource_exhausted": 429,
-    "internal": 500,
-    "unimplemented": 501,
-    "unavailable": 503,
-    "deadline_exceeded": 408,
-    "canceled": 408,
-}
-_OTHER_METHODS = frozenset({"ForwardParticipant", "MoveParticipant"})
-_OTHER_SERVICES = frozenset({"AgentDispatchService", "Egress", "Ingress", "SIP", "Connector"})
-"""What LiveKit has and this server has not: answered `unimplemented`, so that callers can tell it from a slip."""
-
-
-class TwirpError(Exception):
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-@dataclass(frozen=True)
-class Method:
-    request: Callable[[], Any]
-    run: Callable[[Any, Claims], Message | Awaitable[Message]]
-
-
-def room_service_router(rooms: Rooms, keys: KeyRing) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
-    methods = RoomService(rooms).methods()
-
-    @router.post("/twirp/livekit.RoomService/{name}")
-    async def call(name: str, request: Request) -> Response:
-        try:
-            method = methods.get(name)
-            if method is None and name in _OTHER_METHODS:
-                raise TwirpError("unimplemented", f"{name} is not supported by this server.")
-            if method is None:
-                raise TwirpError("bad_route", f"no such method: {name}")
-            claims = _claims(keys, request)
-            as_json = request.headers.get("content-type", "").partition(";")[0].strip() == "application/json"
-            message = _parse(await request.body(), method.request(), as_json)
-            result = method.run(message, claims)
-            return _answer(await result if inspect.isawaitable(result) else result, as_json)
-        except TwirpError as error:
-            return _error(error.code, str(error))
-        except AuraError as error:
-            return _error(error.twirp, error.detail or error.title)
-
-    @router.post("/twirp/livekit.{service}/{name}")
-    async def elsewhere(service: str, name: str) -> Response:
-        if service in _OTHER_SERVICES:
-            return _error("unimplemented", f"{service} is not part of this server.")
-        return _error("bad_route", f"no such method: livekit.{service}/{name}")
-
-    return router
-
-
-def _claims(keys: KeyRing, request: Request) -> Claims:
-    token = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
-    if not token:
-        raise TwirpError("unauthenticated", "no access token")
-    return keys.verify(token)
-
-
-def _parse(body: bytes, message: Any, as_json: bool) -> Any:
-    try:
-        if as_json:
-            return json_format.Parse(body or b"{}", message, ignore_unknown_fields=True)
-        message.ParseFromString(body)
-    except (DecodeError, json_format.ParseError, UnicodeDecodeError) as error:
-        raise TwirpError("malformed", "the request cannot be read") from error
-    return message
-
-
-def _answer(message: Message, as_json: bool) -> Response:
-    if as_json:
-        text = json_format.MessageToJson(
-            message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
-        )
-        return Response(text, media_type="application/json")
-    return Response(message.SerializeToString(), media_type="application/protobuf")
-
-
-def _error(code: str, message: str) -> Response:
-    content = json.dumps({"code": code, "msg": message})
-    return Response(content, _STATUS.get(code, 500), media_type="application/json")
+METADATA_TOO_LARGE = "metadata size exceeds limits"
+ATTRIBUTES_TOO_LARGE = "attribute size exceeds limits"
 
 
 class RoomService:
@@ -162,80 +67,110 @@ class RoomService:
             "SendData": Method(SendDataRequest, self._send_data),
             "PerformRpc": Method(PerformRpcRequest, self._perform_rpc),
             "UpdateRoomMetadata": Method(UpdateRoomMetadataRequest, self._update_metadata),
+            "ForwardParticipant": Method(ForwardParticipantRequest, self._to_another_room),
+            "MoveParticipant": Method(MoveParticipantRequest, self._to_another_room),
         }
 
     def _create(self, request: CreateRoomRequest, claims: Claims) -> RoomInfo:
-        _permit(claims.video.room_create, "roomCreate")
-        if len(request.metadata.encode()) > self._rooms.limits.metadata_bytes:
-            raise TwirpError("invalid_argument", "metadata is too large")
-        known = self._rooms.find(request.name, tenant=claims.tenant)
+        """Idempotent: a room that exists is answered as it is."""
+        permit(claims.video.room_create, "roomCreate")
+        limits = self._rooms.limits
+        if len(request.name.encode()) > limits.name_bytes:
+            raise TwirpError("invalid_argument", f"room name length exceeds limits: max length {limits.name_bytes}")
+        bounded(len(request.metadata.encode()), limits.metadata_bytes, METADATA_TOO_LARGE)
+        for agent in request.agents:
+            bounded(len(agent.metadata.encode()), limits.metadata_bytes, METADATA_TOO_LARGE)
+            bounded(_size(agent.attributes), limits.attributes_bytes, ATTRIBUTES_TOO_LARGE)
+        if request.room_preset:
+            raise TwirpError("invalid_argument", "unknown room configuration in create room request")
+        if request.HasField("egress"):
+            # Better no room than one that is believed to be recorded.
+            raise TwirpError("unimplemented", "This server has no Egress service, so it cannot record the room.")
         config = RoomConfiguration(
             empty_timeout=request.empty_timeout,
             departure_timeout=request.departure_timeout,
             max_participants=request.max_participants,
             metadata=request.metadata,
+            min_playout_delay=request.min_playout_delay,
+            max_playout_delay=request.max_playout_delay,
+            sync_streams=request.sync_streams,
+            agents=request.agents,
+            tags=request.tags,
         )
-        room = known or self._rooms.open(request.name, config, tenant=claims.tenant)
-        return room.info()
+        return self._rooms.open(request.name, config, tenant=claims.tenant).info()
 
     def _list(self, request: ListRoomsRequest, claims: Claims) -> ListRoomsResponse:
-        _permit(claims.video.room_list, "roomList")
+        permit(claims.video.room_list, "roomList")
         names = set(request.names)
         found = [room.info() for room in self._rooms.of(claims.tenant) if not names or room.name in names]
         return ListRoomsResponse(rooms=found)
 
     def _delete(self, request: DeleteRoomRequest, claims: Claims) -> DeleteRoomResponse:
-        _permit(claims.video.room_create, "roomCreate")
+        permit(claims.video.room_create, "roomCreate")
         self._existing(request.room, claims).close(DisconnectReason.ROOM_DELETED)
         return DeleteRoomResponse()
 
     def _list_participants(self, request: ListParticipantsRequest, claims: Claims) -> ListParticipantsResponse:
-        room = self._administered(request.room, claims)
-        return ListParticipantsResponse(participants=[p.info() for p in room.participants.values()])
+        _administers(request.room, claims)
+        room = self._rooms.find(request.room, tenant=claims.tenant)
+        return ListParticipantsResponse(participants=[p.info() for p in room.participants.values()] if room else [])
 
     def _get_participant(self, request: RoomParticipantIdentity, claims: Claims) -> ParticipantInfo:
-        return _present(self._administered(request.room, claims), request.identity).info()
+        _, me = self._somebody(request.room, request.identity, claims)
+        return me.info()
 
     def _remove_participant(self, request: RoomParticipantIdentity, claims: Claims) -> RemoveParticipantResponse:
-        room = self._administered(request.room, claims)
-        me = _present(room, request.identity)
+        room, me = self._somebody(request.room, request.identity, claims)
+        if request.revoke_token_ts:
+            self._rooms.revocations.revoke(claims.tenant, room.name, me.identity, request.revoke_token_ts)
         me.send(leave(DisconnectReason.PARTICIPANT_REMOVED))
         room.remove(me, DisconnectReason.PARTICIPANT_REMOVED)
         me.disconnect_signal()
         return RemoveParticipantResponse()
 
     def _mute(self, request: MuteRoomTrackRequest, claims: Claims) -> MuteRoomTrackResponse:
-        room = self._administered(request.room, claims)
-        me = _present(room, request.identity)
-        track = me.tracks.get(request.track_sid)
-        if track is None:
-            raise TwirpError("not_found", "track does not exist")
-        if track.info.muted and not request.muted and not self._rooms.defaults.remote_unmute:
+        room, me = self._somebody(request.room, request.identity, claims)
+        if not request.muted and not self._rooms.defaults.remote_unmute:
             # As LiveKit's default: nobody's microphone is opened from afar.
-            raise TwirpError("failed_precondition", "remote unmute is not enabled")
-        room.set_muted(track, request.muted)
+            raise TwirpError("failed_precondition", "remote unmute not enabled")
+        track = me.tracks.get(request.track_sid)
         me.send(SignalResponse(mute=MuteTrackRequest(sid=request.track_sid, muted=request.muted)))
+        if track is None:
+            return MuteRoomTrackResponse()
+        room.set_muted(track, request.muted)
         return MuteRoomTrackResponse(track=track.info)
 
     def _update_participant(self, request: UpdateParticipantRequest, claims: Claims) -> ParticipantInfo:
-        room = self._administered(request.room, claims)
-        me = _present(room, request.identity)
-        problem = self._rooms.limits.metadata_problem(
-            request.name, request.metadata, {**me.attributes, **request.attributes}
-        )
-        if problem:
-            raise TwirpError("invalid_argument", problem)
-        apply_metadata(me, request.name, request.metadata, request.attributes)
+        """Empty texts and no attributes leave what is there; an attribute with an empty text is removed."""
+        limits = self._rooms.limits
+        bounded(len(request.name.encode()), limits.name_bytes, "name length exceeds limits")
+        bounded(len(request.metadata.encode()), limits.metadata_bytes, METADATA_TOO_LARGE)
+        bounded(_size(request.attributes), limits.attributes_bytes, ATTRIBUTES_TOO_LARGE)
+        room, me = self._somebody(request.room, request.identity, claims)
+        bounded(_size({**me.attributes, **request.attributes}), limits.attributes_bytes, ATTRIBUTES_TOO_LARGE)
+        if request.name or request.metadata or request.attributes:
+            apply_metadata(me, request.name, request.metadata, request.attributes)
+            if not request.HasField("permission"):
+                room.broadcast_participant(me)
         if request.HasField("permission"):
             self._rooms.set_permission(room, me, request.permission)
-        else:
-            room.broadcast_participant(me)
         return me.info()
 
+    def _to_another_room(self, request: ForwardParticipantRequest | MoveParticipantRequest, claims: Claims) -> Message:
+        """As in LiveKit's open-source server: the request is judged, and then not carried out."""
+        video = claims.raw.get("video") or {}
+        _administers(request.room, claims)
+        permit(video.get("destinationRoom") == request.destination_room, "this destination room")
+        if request.room == request.destination_room:
+            raise TwirpError("invalid_argument", "destination room cannot be the same as source room")
+        raise TwirpError("unimplemented", "not implemented: this server keeps participants in the room they joined.")
+
     def _update_subscriptions(self, request: UpdateSubscriptionsRequest, claims: Claims) -> UpdateSubscriptionsResponse:
-        room = self._administered(request.room, claims)
+        room, me = self._somebody(request.room, request.identity, claims)
         sids = [*request.track_sids, *(sid for p in request.participant_tracks for sid in p.track_sids)]
-        room.wish(_present(room, request.identity), sids, request.subscribe)
+        if len(me.wishes) + len(sids) > self._rooms.limits.wishes_per_participant:
+            raise TwirpError("resource_exhausted", "too many subscriptions")
+        room.wish(me, sids, request.subscribe)
         return UpdateSubscriptionsResponse()
 
     def _send_data(self, request: SendDataRequest, claims: Claims) -> SendDataResponse:
@@ -254,7 +189,7 @@ class RoomService:
 
     async def _perform_rpc(self, request: PerformRpcRequest, claims: Claims) -> PerformRpcResponse:
         """The server is the caller. Who is not there does not answer, as LiveKit puts it."""
-        _permit(claims.video.room_admin and claims.video.room == request.room, "roomAdmin of this room")
+        permit(claims.video.room_admin and claims.video.room == request.room, "roomAdmin of this room")
         if not request.destination_identity:
             raise TwirpError("invalid_argument", "destination identity is required")
         room = self._rooms.find(request.room, tenant=claims.tenant)
@@ -270,15 +205,23 @@ class RoomService:
         return PerformRpcResponse(payload=payload)
 
     def _update_metadata(self, request: UpdateRoomMetadataRequest, claims: Claims) -> RoomInfo:
+        bounded(len(request.metadata.encode()), self._rooms.limits.metadata_bytes, METADATA_TOO_LARGE)
         room = self._administered(request.room, claims)
-        if len(request.metadata.encode()) > self._rooms.limits.metadata_bytes:
-            raise TwirpError("invalid_argument", "metadata is too large")
         room.set_metadata(request.metadata)
         return room.info()
 
     def _administered(self, name: str, claims: Claims) -> Room:
-        _permit(claims.video.room_admin and claims.video.room == name, "roomAdmin of this room")
+        _administers(name, claims)
         return self._existing(name, claims)
+
+    def _somebody(self, name: str, identity: str, claims: Claims) -> tuple[Room, Participant]:
+        """A participant of a room; that the room is not there is said in the same words, as LiveKit does."""
+        _administers(name, claims)
+        room = self._rooms.find(name, tenant=claims.tenant)
+        participant = room.participants.get(identity) if room else None
+        if room is None or participant is None:
+            raise TwirpError("not_found", "participant does not exist")
+        return room, participant
 
     def _existing(self, name: str, claims: Claims) -> Room:
         room = self._rooms.find(name, tenant=claims.tenant)
@@ -287,14 +230,9 @@ class RoomService:
         return room
 
 
-def _permit(granted: bool, what: str) -> None:
-    if not granted:
-        # LiveKit answers unauthenticated, not permission_denied, and clients' tests rely on it.
-        raise TwirpError("unauthenticated", f"permissions denied: the token does not grant {what}")
+def _administers(room: str, claims: Claims) -> None:
+    permit(claims.video.room_admin and claims.video.room == room, "roomAdmin of this room")
 
 
-def _present(room: Room, identity: str) -> Participant:
-    participant = room.participants.get(identity)
-    if participant is None:
-        raise TwirpError("not_found", "participant does not exist")
-    return participant
+def _size(attributes: Mapping[str, str]) -> int:
+    return sum(len(key.encode()) + len(value.encode()) for key, value in attributes.items())

@@ -15,10 +15,10 @@ from auralink.media.metrics import MediaMetrics
 from auralink.media.native_build import require_current_build
 from auralink.media.regions import regions_router
 from auralink.media.rooms import Rooms
+from auralink.media.services import livekit_services
 from auralink.media.settings import MediaSettings
 from auralink.media.signal import signal_router
 from auralink.media.tokens import KeyRing
-from auralink.media.twirp import room_service_router
 from auralink.media.webhooks import Webhooks
 from auralink.media.whip import whep_router, whip_router
 
@@ -76,7 +76,7 @@ def install(assembly: Assembly, *, gateway: str | None) -> None:
     server.add_router(signal_router(rooms, keys))
     server.add_router(whip_router(rooms, keys))
     server.add_router(whep_router(rooms, keys))
-    server.add_router(room_service_router(rooms, keys))
+    server.add_router(livekit_services(rooms, keys))
     server.add_router(regions_router(keys, settings.media_region, pair.media_public_url))
     server.health.add("engine", healthy)
     server.health.add("webhook journal", webhooks.check)
