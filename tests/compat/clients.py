@@ -16,7 +16,8 @@ async def joined(
 ) -> AsyncIterator[Call]:
     """`call`: one on which somebody listens already."""
     async with call or Call() as call:
-        await call.join(Ticket(server.token(room, identity, **grants), server.url, identity, room))
+        options = rtc.RoomOptions(single_peer_connection=not server.dual)
+        await call.join(Ticket(server.token(room, identity, **grants), server.url, identity, room), options)
         yield call
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
@@ -18,6 +18,8 @@ class MediaServer:
     url: str
     key: str
     secret: str
+    dual: bool = False
+    """Its clients are to use `/rtc`, with two peer connections, and not `/rtc/v1`."""
 
     def token(self, room: str, identity: str, **grants: object) -> str:
         video = api.VideoGrants(room_join=True, room=room, **grants)  # type: ignore[arg-type]
@@ -29,13 +31,27 @@ class MediaServer:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[MediaServer]:
+async def media_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[MediaServer]:
     if url := os.environ.get("LIVEKIT_URL"):
         yield MediaServer(url, os.environ["LIVEKIT_API_KEY"], os.environ["LIVEKIT_API_SECRET"])
         return
     async with running_platform(tmp_path_factory.mktemp("compat") / "state") as platform:
         secrets = json.loads((platform.state / "secrets.json").read_text())
         yield MediaServer(platform.media_url, secrets["livekit_api_key"], secrets["livekit_api_secret"])
+
+
+both_paths = pytest.mark.parametrize("path", ["single", "dual"], indirect=True)
+"""The test runs with clients of one and of two peer connections."""
+
+
+@pytest.fixture
+def path(request: pytest.FixtureRequest) -> str:
+    return getattr(request, "param", "single")
+
+
+@pytest.fixture
+def server(media_server: MediaServer, path: str) -> MediaServer:
+    return replace(media_server, dual=path == "dual")
 
 
 @pytest.fixture

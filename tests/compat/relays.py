@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tests.compat.conftest import MediaServer
@@ -74,7 +75,7 @@ async def signal_relay(server: MediaServer) -> AsyncIterator[tuple[TcpRelay, Med
     relay = TcpRelay((host, int(port)))
     await relay.start()
     try:
-        yield relay, MediaServer(f"ws://127.0.0.1:{relay.port}", server.key, server.secret)
+        yield relay, replace(server, url=f"ws://127.0.0.1:{relay.port}")
     finally:
         await relay.stop()
 
@@ -140,13 +141,15 @@ class _Back(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def behind_media_relay(state: Path) -> AsyncIterator[tuple[UdpRelay, MediaServer, Platform]]:
+async def behind_media_relay(
+    state: Path, *, dual: bool = False
+) -> AsyncIterator[tuple[UdpRelay, MediaServer, Platform]]:
     """A server of its own whose media all goes through a relay."""
     # It tells clients of an address where only the relay listens, at the same port.
     environment = {"AURALINK_MEDIA_ADDRESSES": json.dumps(["127.0.0.2"])}
     async with running_platform(state, **environment) as platform:
         secrets = json.loads((platform.state / "secrets.json").read_text())
-        server = MediaServer(platform.media_url, secrets["livekit_api_key"], secrets["livekit_api_secret"])
+        server = MediaServer(platform.media_url, secrets["livekit_api_key"], secrets["livekit_api_secret"], dual)
         port = platform.media_udp_port
         relay = UdpRelay(("127.0.0.2", port), ("127.0.0.1", port))
         await relay.start()

@@ -4,8 +4,10 @@ import asyncio
 
 from livekit import rtc
 from tests.compat.clients import holds, joined, told
-from tests.compat.conftest import MediaServer
+from tests.compat.conftest import MediaServer, both_paths
 from tests.journeys.people import SAMPLE_RATE, play_picture, play_tone
+
+pytestmark = both_paths
 
 
 async def test_everybody_is_seen_by_everybody(server: MediaServer, room: str) -> None:

@@ -4,7 +4,9 @@ import asyncio
 
 from livekit import rtc
 from tests.compat.clients import holds, joined, told
-from tests.compat.conftest import MediaServer
+from tests.compat.conftest import MediaServer, both_paths
+
+pytestmark = both_paths
 
 
 async def test_packets_reach_all_others_or_those_named(server: MediaServer, room: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.compat.clients import holds, joined, told
-from tests.compat.conftest import MediaServer
+from tests.compat.conftest import MediaServer, both_paths
 from tests.compat.relays import behind_media_relay, signal_relay
 from tests.journeys.people import CALL_TIMEOUT_S, Call
 
@@ -56,6 +56,7 @@ async def finished(ann: Call, bob: Call, sent: list[int]) -> None:
     assert await heard(bob, len(sent) + 1) == [*sent, 0]
 
 
+@both_paths
 @pytest.mark.parametrize("whose", ["ann", "bob"])
 async def test_nothing_is_lost_while_the_signal_connection_is_cut(server: MediaServer, room: str, whose: str) -> None:
     async with signal_relay(server) as (relay, relayed):
@@ -77,9 +78,10 @@ async def test_nothing_is_lost_while_the_signal_connection_is_cut(server: MediaS
             await finished(ann, bob, sent)
 
 
-async def test_nothing_is_lost_while_the_media_path_is_cut(tmp_path: Path, room: str) -> None:
+@both_paths
+async def test_nothing_is_lost_while_the_media_path_is_cut(tmp_path: Path, room: str, path: str) -> None:
     async with (
-        behind_media_relay(tmp_path / "state") as (relay, server, _),
+        behind_media_relay(tmp_path / "state", dual=path == "dual") as (relay, server, _),
         joined(server, room, "ann") as ann,
         joined(server, room, "bob") as bob,
     ):

@@ -124,8 +124,9 @@ class Call:
         self.room.on("participant_disconnected", lambda participant: self.left.put_nowait(participant.identity))
         self.room.on("disconnected", lambda *_: self.disconnected.set())
 
-    async def join(self, ticket: Ticket) -> Self:
-        await asyncio.wait_for(self.room.connect(ticket.url, ticket.token), CALL_TIMEOUT_S)
+    async def join(self, ticket: Ticket, options: rtc.RoomOptions | None = None) -> Self:
+        connecting = self.room.connect(ticket.url, ticket.token, options or rtc.RoomOptions())
+        await asyncio.wait_for(connecting, CALL_TIMEOUT_S)
         return self
 
     async def publish(self) -> None:

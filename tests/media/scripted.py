@@ -1,5 +1,7 @@
 """An engine that does nothing but remember what it was asked, and a signal connection that keeps what was sent."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from livekit.protocol.models import ParticipantInfo, RoomEndReason, TrackInfo
@@ -50,6 +52,39 @@ class RememberedEvents:
         self.names.append(event)
 
 
+class ScriptedClock:
+    """Time passes only when a test says so."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._timers: list[ScriptedTimer] = []
+
+    def later(self, delay_s: float, what: Callable[[], None]) -> "ScriptedTimer":
+        timer = ScriptedTimer(self._now + delay_s, what)
+        self._timers.append(timer)
+        return timer
+
+    def advance(self, seconds: float) -> None:
+        end = self._now + seconds
+        while due := [t for t in self._timers if t.at <= end]:
+            timer = min(due, key=lambda t: t.at)
+            self._timers.remove(timer)
+            self._now = timer.at
+            if not timer.cancelled:
+                timer.what()
+        self._now = end
+
+
+@dataclass
+class ScriptedTimer:
+    at: float
+    what: Callable[[], None]
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
 class Client:
     """One participant as its signal connection sees it."""
 
@@ -71,20 +106,32 @@ class Server:
         self.events = RememberedEvents()
         self.keys = KeyRing({KEY: SECRET})
         settings = RoomDefaults(**{"empty_timeout_s": 300, "departure_timeout_s": 20, "auto_create": True} | defaults)
-        self.rooms = Rooms(self.engine, self.keys, self.events, settings, limits or Limits())
+        self.clock = ScriptedClock()
+        self.rooms = Rooms(self.engine, self.keys, self.events, settings, limits or Limits(), later=self.clock.later)
 
     def token(self, identity: str, room: str = "lobby", *, key: str = KEY, **claims: Any) -> str:
         video = {"room": room, "roomJoin": True, **claims.pop("video", {})}
         return self.keys.sign(key, {"sub": identity, "exp": 4_000_000_000, "video": video, **claims})
 
     def join(
-        self, identity: str, room: str = "lobby", *, connect: bool = True, all_data: bool = False, **claims: Any
+        self,
+        identity: str,
+        room: str = "lobby",
+        *,
+        connect: bool = True,
+        all_data: bool = False,
+        dual: bool = False,
+        protocol: int = 17,
+        **claims: Any,
     ) -> tuple[Session, Client]:
         client = Client()
         request = JoinRequest()
         request.connection_settings.auto_subscribe = True
         request.connection_settings.auto_subscribe_data_track = all_data
-        session = self.rooms.join(self.keys.verify(self.token(identity, room, **claims)), request, client.connection)
+        request.client_info.protocol = protocol
+        verified = self.keys.verify(self.token(identity, room, **claims))
+        session = self.rooms.join(verified, request, client.connection, dual=dual)
         if connect:
-            self.rooms.on_event(("connected", session.me.peer))
+            for peer in session.me.peers:
+                self.rooms.on_event(("connected", peer))
         return session, client

@@ -191,3 +191,54 @@ def test_a_refreshed_token_carries_what_may_be_done_now() -> None:
     claims = server.keys.verify(client.of("refresh_token")[-1])
     assert claims.video.can_publish_sources == (TrackSource.CAMERA,)
     assert claims.kind == ParticipantInfo.Kind.STANDARD
+
+
+def test_who_is_told_to_leave_keeps_its_media_connection_until_it_could_read_why() -> None:
+    server = Server()
+    ann, _ = server.join("ann")
+    bob, client = server.join("bob")
+    publish(server, ann)
+    bob.room.close(DisconnectReason.ROOM_CLOSED)
+    assert client.of("leave")
+    assert len(server.engine.named("unsubscribe")) == 0, "its track is gone"
+    assert not server.engine.named("close_peer")
+    assert not server.engine.named("close_room")
+    server.clock.advance(2)
+    assert {arguments[0] for arguments, _ in server.engine.named("close_peer")} == {ann.me.peer, bob.me.peer}
+    assert server.engine.commands[-1][:2] == ("close_room", (bob.room.id,))
+    assert len(server.rooms._lingering) == 0
+
+
+def test_who_is_removed_gets_nothing_more() -> None:
+    server = Server()
+    ann, _ = server.join("ann")
+    bob, _ = server.join("bob")
+    publish(server, ann)
+    bob.room.remove(bob.me, DisconnectReason.PARTICIPANT_REMOVED)
+    assert [arguments[0] for arguments, _ in server.engine.named("unsubscribe")] == [bob.me.peer]
+
+
+def test_a_new_track_does_not_take_the_section_of_one_that_ended() -> None:
+    server = Server()
+    session, _ = server.join("ann")
+    old = publish(server, session, cid="old")
+    session.room.end_track(session.me.tracks[old])
+    session.handle(SignalRequest(add_track=AddTrackRequest(cid="new", type=TrackType.VIDEO)))
+    assert len(server.engine.named("publish")) == 1, "its own section is still to come"
+    stale = session.me.sections
+    # The client sends on the old section still, and names the new track otherwise than announced.
+    fresh = {"mid": "9", "kind": "video", "cid": "other", "codecs": ["video/VP8"], "rids": []}
+    server.rooms.on_event(("answer", session.me.peer, 2, "v=0", {}, [*stale, fresh]))
+    assert [options["mid"] for _, options in server.engine.named("publish")] == ["1", "9"]
+
+
+def test_a_section_that_rested_carries_the_next_track() -> None:
+    server = Server()
+    session, _ = server.join("ann")
+    old = publish(server, session, cid="old")
+    used = session.me.sections
+    server.rooms.on_event(("answer", session.me.peer, 2, "v=0", {}, []))
+    server.rooms.on_event(("track_ended", session.me.tracks[old].id))
+    session.handle(SignalRequest(add_track=AddTrackRequest(cid="new", type=TrackType.VIDEO)))
+    server.rooms.on_event(("answer", session.me.peer, 3, "v=0", {}, used))
+    assert [options["mid"] for _, options in server.engine.named("publish")] == ["1", "1"]

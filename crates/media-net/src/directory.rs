@@ -61,6 +61,7 @@ impl Directory {
             Command::ClosePeer { peer }
             | Command::Offer { peer, .. }
             | Command::MakeOffer { peer, .. }
+            | Command::LimitBandwidth { peer, .. }
             | Command::Answer { peer, .. }
             | Command::Publish { peer, .. }
             | Command::Subscribe { peer, .. }

@@ -154,6 +154,11 @@ pub enum Command {
         peer: PeerId,
         ice_restart: bool,
     },
+    /// Act as if the line to this peer carried no more than this; 0 = as it is. Clients ask for it to try it out.
+    LimitBandwidth {
+        peer: PeerId,
+        bps: u64,
+    },
     /// A client's answer to the newest `Offer` event; one with another id is ignored.
     Answer {
         peer: PeerId,

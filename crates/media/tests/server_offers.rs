@@ -58,3 +58,44 @@ fn a_client_may_not_offer_where_the_server_does() {
     world.pump();
     assert!(world.has(|e| matches!(e, Event::OfferRejected { offer_id: 5, .. })));
 }
+
+#[test]
+fn a_section_goes_to_another_subscription_only_after_the_client_saw_it_idle() {
+    let (mut world, alice, _, mut sender) = two_in_a_call(&[]);
+    let carol = world.client_as(3, PeerRole::Subscriber);
+    world.subscribe(carol, 10);
+    world.command(Command::MakeOffer { peer: PeerId(3), ice_restart: false });
+    world.until("connected", |world| world.has(|e| *e == Event::Connected { peer: PeerId(3) }));
+    world.unsubscribe(carol, 10);
+    world.subscribe(carol, 10);
+    world.command(Command::MakeOffer { peer: PeerId(3), ice_restart: false });
+    world.run(5);
+    assert_eq!(world.clients[carol].answers.last().unwrap().matches("m=audio").count(), 2, "a section of its own");
+    world.run_with(500, |world, ms| sender.step(world, alice, ms));
+    assert!(world.got(carol, OPUS).len() >= 20);
+    world.unsubscribe(carol, 10);
+    world.command(Command::MakeOffer { peer: PeerId(3), ice_restart: false });
+    world.run(5);
+    world.subscribe(carol, 10);
+    world.command(Command::MakeOffer { peer: PeerId(3), ice_restart: false });
+    world.run(5);
+    assert_eq!(world.clients[carol].answers.last().unwrap().matches("m=audio").count(), 2, "an idle one again");
+}
+
+#[test]
+fn a_client_that_an_ice_restart_has_not_reached_stays_connected() {
+    let (mut world, _, _, _) = two_in_a_call(&[]);
+    let carol = world.client_as(3, PeerRole::Subscriber);
+    world.command(Command::MakeOffer { peer: PeerId(3), ice_restart: false });
+    world.until("connected", |world| world.has(|e| *e == Event::Connected { peer: PeerId(3) }));
+    world.clients[carol].out_of_reach = true;
+    for _ in 0..2 {
+        world.command(Command::MakeOffer { peer: PeerId(3), ice_restart: true });
+        world.run(20_000);
+    }
+    assert!(!world.has(|e| matches!(e, Event::PeerClosed { peer: PeerId(3), .. })));
+    world.clients[carol].out_of_reach = false;
+    world.command(Command::MakeOffer { peer: PeerId(3), ice_restart: true });
+    world.run(20_000);
+    assert!(!world.has(|e| matches!(e, Event::PeerClosed { peer: PeerId(3), .. })), "nor afterwards");
+}

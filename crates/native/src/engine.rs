@@ -158,6 +158,10 @@ impl Engine {
         self.send(py, Command::MakeOffer { peer: PeerId(peer), ice_restart })
     }
 
+    fn limit_bandwidth(&self, py: Python<'_>, peer: u64, bps: u64) -> PyResult<()> {
+        self.send(py, Command::LimitBandwidth { peer: PeerId(peer), bps })
+    }
+
     fn answer(&self, py: Python<'_>, peer: u64, offer_id: u32, sdp: String) -> PyResult<()> {
         self.send(py, Command::Answer { peer: PeerId(peer), offer_id, sdp })
     }

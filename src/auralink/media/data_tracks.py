@@ -140,10 +140,10 @@ class DataTracks:
         )
         if wanted and sid not in me.data_handles:
             me.data_handles[sid] = handle = _next_handle(me)
-            self.engine.subscribe_data(me.peer, track.id, handle)
+            self.engine.subscribe_data(me.primary, track.id, handle)
         elif not wanted and sid in me.data_handles:
             del me.data_handles[sid]
-            self.engine.unsubscribe_data(me.peer, track.id)
+            self.engine.unsubscribe_data(me.primary, track.id)
         else:
             return
         self.tell_handles(me)

@@ -1,4 +1,4 @@
-"""What a client asks for when it connects to `/rtc/v1`: the `join_request` parameter."""
+"""What a client asks for when it connects: the `join_request` parameter, which means one peer connection."""
 
 import base64
 import binascii

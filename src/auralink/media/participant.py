@@ -1,7 +1,7 @@
 """One participant of a room: what it is, what it publishes, what it takes. State only; `session.py` acts on it."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,11 +14,13 @@ from livekit.protocol.models import (
     TrackInfo,
     TrackType,
 )
-from livekit.protocol.rtc import AddTrackRequest, SignalResponse
+from livekit.protocol.rtc import AddTrackRequest, SignalResponse, SignalTarget
 
 from auralink.media.engine import KindName, OfferedSection, QualityName
+from auralink.media.server_offers import ServerOffers
 from auralink.media.server_rpc import ServerCalls
 from auralink.media.tokens import VideoGrant
+from auralink.media.trickle import Candidates
 
 
 @dataclass
@@ -88,8 +90,17 @@ class Participant:
     """The token's body, to sign a fresh one from."""
     client: ClientInfo
     peer: int
+    """The engine's id of the connection it publishes on; on the single path it also receives there."""
     connection: Connection | None
     """None while the client is between two signal connections."""
+    offers: ServerOffers | None = None
+    """Of the connection it receives on, where that is another one (the dual path, `/rtc`)."""
+    candidates: Candidates = field(default_factory=lambda: Candidates(SignalTarget.PUBLISHER))
+    """Of the connection it publishes on."""
+    scores: dict[int, float] = field(default_factory=dict)
+    """Quality of its connections by the engine's id, 1 (bad) to 5."""
+    subscriber_primary: bool = False
+    """On the dual path: the connection it receives on is the one that makes it active and carries our data."""
     auto_subscribe: bool = True
     adaptive_stream: bool = False
     auto_subscribe_data: bool = False
@@ -101,6 +112,8 @@ class Participant:
     """By sid: announced by AddTrack, whether or not media came yet."""
     sections: list[OfferedSection] = field(default_factory=list)
     """The m-lines of the newest applied offer on which the client sends."""
+    used_mids: set[str] = field(default_factory=set)
+    """Of `sections`, those that had a track. One that lost it does not carry the next one, unless it names it."""
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     """By track sid, of tracks that exist."""
     wishes: dict[str, bool] = field(default_factory=dict)
@@ -128,6 +141,19 @@ class Participant:
         return self.state == ParticipantInfo.State.ACTIVE
 
     @property
+    def receiver(self) -> int:
+        """The engine's id of the connection it receives on."""
+        return self.offers.peer if self.offers else self.peer
+
+    @property
+    def primary(self) -> int:
+        return self.receiver if self.subscriber_primary else self.peer
+
+    @property
+    def peers(self) -> tuple[int, ...]:
+        return (self.peer, self.offers.peer) if self.offers else (self.peer,)
+
+    @property
     def is_agent(self) -> bool:
         return self.grant.agent or self.kind == ParticipantInfo.Kind.AGENT
 
@@ -147,6 +173,16 @@ class Participant:
     def disconnect_signal(self) -> None:
         if self.connection:
             self.connection.close()
+
+    def offered(self, sections: Iterable[OfferedSection]) -> None:
+        """An offer was applied. An m-line that rests in between may carry another track."""
+        self.sections = list(sections)
+        self.used_mids &= {section["mid"] for section in self.sections}
+
+    def sent_less(self) -> None:
+        """A subscription ended: where the server offers, the client learns it from the next offer."""
+        if self.offers:
+            self.offers.changed()
 
     def permits(self, other: "Participant", sid: str) -> bool:
         """May `other` take our track?"""

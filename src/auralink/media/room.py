@@ -36,6 +36,7 @@ from livekit.protocol.rtc import (
 
 from auralink.media.data_tracks import DataTracks
 from auralink.media.engine import Engine, OfferedSection, QualityName, SourceName
+from auralink.media.lingering import Lingering
 from auralink.media.nonces import Nonces
 from auralink.media.participant import Participant, PublishedTrack, Subscription
 from auralink.media.replay import ReliableHistory
@@ -117,6 +118,8 @@ class Room:
     events: EventLog
     ids: Ids
     limits: RoomLimits
+    lingering: Lingering
+    """Where the peers of those who leave go."""
     tenant: str = ""
     """Never told to clients: within its tenant a room goes by its plain name."""
     sid: str = field(default_factory=lambda: new_sid("RM_"))
@@ -185,7 +188,7 @@ class Room:
 
     def add(self, me: Participant) -> None:
         self.participants[me.identity] = me
-        self.by_peer[me.peer] = me
+        self.by_peer.update(dict.fromkeys(me.peers, me))
         self.ever_joined = True
         me.state = ParticipantInfo.State.JOINED
         me.touch()
@@ -216,9 +219,15 @@ class Room:
         for track in list(me.tracks.values()):
             self._end(track, tell_publisher=False, update=False)
         del self.participants[me.identity]
-        self.by_peer.pop(me.peer, None)
-        self._gone_peers.append(me.peer)
-        self.engine.close_peer(me.peer)
+        if me.offers:
+            me.offers.close()
+        for sid in me.subscriptions:
+            if taken := self.find_track(sid):
+                self.engine.unsubscribe(me.receiver, taken.id)
+        for peer in me.peers:
+            self.by_peer.pop(peer, None)
+            self._gone_peers.append(peer)
+        self.lingering.keep(self.id, me.peers)
         self.data_tracks.left(me)
         me.calls.abandon()
         me.state = ParticipantInfo.State.DISCONNECTED
@@ -246,7 +255,7 @@ class Room:
             participant.send(leave(reason))
             self.remove(participant, reason, tell_others=False)
             participant.disconnect_signal()
-        self.engine.close_room(self.id)
+        self.lingering.end_room(self.id)
         self.events.record("room_finished", self.info(), end=end)
         self.on_change(self)
 
@@ -290,15 +299,16 @@ class Room:
         named = {s["cid"] for s in sections}
         for section in free:
             waiting = [t for t in me.tracks.values() if not t.mid and t.kind == section["kind"]]
-            track = next((t for t in waiting if section["cid"] in _cids(t.request)), None) or next(
-                (t for t in waiting if not (_cids(t.request) & named)), None
-            )
+            track = next((t for t in waiting if section["cid"] in _cids(t.request)), None)
+            if track is None and section["mid"] not in me.used_mids:
+                track = next((t for t in waiting if not (_cids(t.request) & named)), None)
             if track:
                 self._bind(track, section)
 
     def _bind(self, track: PublishedTrack, section: OfferedSection) -> None:
         info, me = track.info, track.publisher
         track.mid = info.mid = section["mid"]
+        me.used_mids.add(track.mid)
         if section["codecs"]:
             info.mime_type = section["codecs"][0]
         self.tracks[track.id] = track
@@ -352,6 +362,8 @@ class Room:
         if self.tracks.pop(track.id, None):
             self.engine.unpublish(track.id)
         for other in self.participants.values():
+            if track.info.sid in other.subscriptions:
+                other.sent_less()
             for kept in (other.subscriptions, other.settings, other.wishes):
                 kept.pop(track.info.sid, None)
         if not track.announced:
@@ -397,7 +409,7 @@ class Room:
             settings = me.settings.get(sid) or Subscription(quality="low" if me.adaptive_stream else "high")
             me.subscriptions[sid] = settings
             self.engine.subscribe(
-                me.peer,
+                me.receiver,
                 track.id,
                 enabled=settings.enabled,
                 quality=settings.quality,
@@ -408,7 +420,8 @@ class Room:
             )
         elif not wanted and sid in me.subscriptions:
             del me.subscriptions[sid]
-            self.engine.unsubscribe(me.peer, track.id)
+            self.engine.unsubscribe(me.receiver, track.id)
+            me.sent_less()
 
     def wish(self, me: Participant, sids: Iterable[str], subscribe: bool) -> None:
         """Explicit (un)subscription; kept for tracks that are not there yet."""
@@ -424,7 +437,7 @@ class Room:
             settings.bound = me.subscriptions[sid].bound
             me.subscriptions[sid] = settings
             self.engine.set_subscription(
-                me.peer,
+                me.receiver,
                 track.id,
                 enabled=settings.enabled,
                 quality=settings.quality,

@@ -45,11 +45,14 @@ from auralink.media import data
 from auralink.media.engine import Engine
 from auralink.media.ice_servers import IceServers
 from auralink.media.limits import Limits
+from auralink.media.lingering import Lingering
 from auralink.media.participant import Connection, Participant
 from auralink.media.revocations import Revocations
 from auralink.media.room import Room, RoomKey, RoomLimits, TenantLogs, leave
+from auralink.media.server_offers import ServerOffers
 from auralink.media.session import Session
 from auralink.media.sids import new_sid
+from auralink.media.timers import Later, on_the_loop
 from auralink.media.tokens import SOURCE_NAMES, Claims, KeyRing
 
 if TYPE_CHECKING:
@@ -60,6 +63,8 @@ log = structlog.get_logger(__name__)
 SERVER_VERSION = "1.13.5"
 """The LiveKit release whose behaviour we follow; clients choose what they use by it."""
 PROTOCOL = 17
+SUBSCRIBER_PRIMARY = 3
+"""Clients of this protocol and newer take the connection they receive on as the one that must be up."""
 PING_INTERVAL_S = 5
 PING_TIMEOUT_S = 15
 TOKEN_REFRESH_S = 300.0
@@ -114,6 +119,8 @@ class Rooms:
         defaults: RoomDefaults,
         limits: Limits,
         ice: IceServers | None = None,
+        *,
+        later: Later = on_the_loop,
     ) -> None:
         self._engine = engine
         self._keys = keys
@@ -122,6 +129,8 @@ class Rooms:
         self._ice = ice or IceServers(time.time)
         self.limits = limits
         self.revocations = Revocations()
+        self._later = later
+        self._lingering = Lingering(engine, later)
         self._ids = _Ids()
         self._rooms: dict[RoomKey, Room] = {}
         self._by_id: dict[int, Room] = {}
@@ -169,6 +178,7 @@ class Rooms:
             events=self._events.of(tenant),
             ids=self._ids,
             limits=limits,
+            lingering=self._lingering,
             sif_trailer=secrets.token_bytes(8),
             config=wanted,
             on_change=self._changed,
@@ -225,6 +235,11 @@ class Rooms:
         for room in self.all():
             room.close(DisconnectReason.SERVER_SHUTDOWN, RoomEndReason.ROOM_END_SERVER_SHUTDOWN)
 
+    def close(self) -> None:
+        """Before the engine ends: nothing is asked of it any more."""
+        self.shut_down()
+        self._lingering.close()
+
     # --- coming in -----------------------------------------------------------------------------------------------
 
     def check(self, claims: Claims) -> None:
@@ -241,8 +256,8 @@ class Rooms:
         elif room.is_full and claims.identity not in room.participants:
             raise RoomFull
 
-    def join(self, claims: Claims, request: JoinRequest, connection: Connection) -> Session:
-        """A new participant; the one of the same identity, if any, has to go."""
+    def join(self, claims: Claims, request: JoinRequest, connection: Connection, *, dual: bool = False) -> Session:
+        """A new participant; the one of the same identity, if any, has to go. `dual`: it has two peer connections."""
         self.check(claims)
         me = self._participant(claims, request, connection)
         room = self.open(claims.video.room, claims.room_config, tenant=claims.tenant)
@@ -250,17 +265,33 @@ class Rooms:
             present.send(leave(DisconnectReason.DUPLICATE_IDENTITY))
             room.remove(present, DisconnectReason.DUPLICATE_IDENTITY, tell_others=False)
             present.disconnect_signal()
-        self._engine.create_peer(me.peer, room.id, "single", allow_pause=_may_pause(request))
-        self._by_peer[me.peer] = room
+        if dual:
+            me.offers = self._server_offers(room, me)
+            me.subscriber_primary = me.grant.can_subscribe and me.client.protocol >= SUBSCRIBER_PRIMARY
+            self._engine.create_peer(me.peer, room.id, "publisher")
+        self._engine.create_peer(
+            me.receiver, room.id, "subscriber" if dual else "single", allow_pause=_may_pause(request)
+        )
+        self._by_peer.update(dict.fromkeys(me.peers, room))
         me.send(SignalResponse(join=self._join_response(room, me)))
         self.send_token(me)
         room.add(me)
+        if me.offers:
+            me.offers.start()
         session = Session(room, me, self.limits)
         for track in request.add_track_requests:
             session.add_track(track)
         if request.HasField("publisher_offer"):
             session.offer(request.publisher_offer)
         return session
+
+    def _server_offers(self, room: Room, me: Participant) -> ServerOffers:
+        def unanswered() -> None:
+            # Without a signal connection it could not answer; when it is back it gets another offer.
+            if me.connection:
+                self._reconnect(room, me, DisconnectReason.STATE_MISMATCH)
+
+        return ServerOffers(self._engine, self._ids.next(), self._later, send=me.send, give_up=unanswered)
 
     def _participant(self, claims: Claims, request: JoinRequest, connection: Connection) -> Participant:
         own = claims.video.can_update_own_metadata
@@ -274,7 +305,7 @@ class Rooms:
             kind=claims.kind,
             grant=claims.video,
             metadata=(request.metadata if own and request.metadata else claims.metadata),
-            attributes={**claims.attributes, **(request.participant_attributes if own else {})},
+            attributes={**claims.attributes, **(_given(request) if own else {})},
             api_key=claims.api_key,
             claims=claims.raw,
             client=ClientInfo.FromString(request.client_info.SerializeToString()),
@@ -296,7 +327,7 @@ class Rooms:
             server_version=SERVER_VERSION,
             server_region=self._defaults.region,
             server_info=self._server_info(),
-            subscriber_primary=False,
+            subscriber_primary=me.subscriber_primary,
             ping_interval=PING_INTERVAL_S,
             ping_timeout=PING_TIMEOUT_S,
             sif_trailer=room.sif_trailer,
@@ -337,6 +368,8 @@ class Rooms:
         room.data_tracks.tell_handles(me)
         me.send(SignalResponse(room_update=RoomUpdate(room=room.info())))
         self.send_token(me)
+        if me.offers:
+            me.offers.start(ice_restart=True)
         session = Session(room, me, self.limits)
         if request.HasField("sync_state"):
             session.sync_state(request.sync_state)
@@ -408,9 +441,12 @@ class Rooms:
             return
         match event:
             case ("answer", _, offer_id, sdp, mid_to_track, sections):
-                me.sections = list(sections)
+                me.offered(sections)
                 answer = SessionDescription(type="answer", sdp=sdp, id=offer_id, mid_to_track_id=mid_to_track)
                 me.send(SignalResponse(answer=answer))
+                if me.offers:
+                    for candidate in me.candidates.new_in(sdp):
+                        me.send(candidate)
                 room.match_sections(me, me.sections)
             case ("offer_rejected", _, _, message):
                 log.info("media.offer_refused", room=room.name, participant=me.sid, reason=message)
@@ -418,7 +454,12 @@ class Rooms:
                     me.connection.refused(message)
                 self._end(room, me, DisconnectReason.JOIN_FAILURE)
             case ("connected", _):
-                room.activate(me)
+                if peer == me.primary:
+                    room.activate(me)
+            case ("offer_needed", _) if me.offers:
+                me.offers.needed()
+            case ("offer", _, offer_id, sdp, mid_to_track) if me.offers:
+                me.offers.made(offer_id, sdp, mid_to_track)
             case ("sections_needed", _, audio, video):
                 need = MediaSectionsRequirement(num_audios=audio, num_videos=video)
                 me.send(SignalResponse(media_sections_requirement=need))
@@ -432,7 +473,8 @@ class Rooms:
             case ("stream_state", _, track_id, paused):
                 self._stream_state(room, me, track_id, paused)
             case ("quality", _, score):
-                self._quality(room, me, score)
+                me.scores[peer] = score
+                self._quality(room, me, min(me.scores.values()))
             case ("data", _, channel, payload):
                 data.forward(room, me, channel, payload, self.limits)
             case ("peer_closed", _, reason, message):
@@ -444,8 +486,12 @@ class Rooms:
         if reason in ("protocol_error", "limit_exceeded"):
             self._end(room, me, DisconnectReason.JOIN_FAILURE)
             return
-        me.send(leave(DisconnectReason.CONNECTION_TIMEOUT, LeaveRequest.Action.RECONNECT))
-        room.remove(me, DisconnectReason.CONNECTION_TIMEOUT)
+        self._reconnect(room, me, DisconnectReason.CONNECTION_TIMEOUT)
+
+    def _reconnect(self, room: Room, me: Participant, reason: DisconnectReason) -> None:
+        """The client has to build its connections anew, as another participant of the same identity."""
+        me.send(leave(reason, LeaveRequest.Action.RECONNECT))
+        room.remove(me, reason)
         me.disconnect_signal()
 
     def _end(self, room: Room, me: Participant, reason: DisconnectReason) -> None:
@@ -492,6 +538,11 @@ class Rooms:
             state = StreamState.PAUSED if paused else StreamState.ACTIVE
             info = StreamStateInfo(participant_sid=track.publisher.sid, track_sid=track.info.sid, state=state)
             me.send(SignalResponse(stream_state_update=StreamStateUpdate(stream_states=[info])))
+
+
+def _given(request: JoinRequest) -> dict[str, str]:
+    """Attributes of a join. Empty ones take nothing away from what the token says."""
+    return {key: value for key, value in request.participant_attributes.items() if value}
 
 
 def _may_pause(request: JoinRequest) -> bool:

@@ -47,6 +47,8 @@ class Session:
         match request.WhichOneof("message"):
             case "offer":
                 self.offer(request.offer)
+            case "answer":
+                self._answer(request.answer)
             case "trickle":
                 pass  # ICE-lite: the client's checks tell us its addresses.
             case "add_track":
@@ -89,13 +91,22 @@ class Session:
                 log.debug("media.request_ignored", request=other)
 
     def offer(self, description: SessionDescription) -> None:
-        if len(description.sdp) > self._limits.sdp_bytes:
-            log.info("media.offer_refused", room=self.room.name, participant=self.me.sid, reason="too large")
-            self.me.send(leave(DisconnectReason.JOIN_FAILURE))
-            self.room.remove(self.me, DisconnectReason.JOIN_FAILURE)
-            self.me.disconnect_signal()
-            return
-        self.room.engine.offer(self.me.peer, description.id, description.sdp)
+        if self._fits(description):
+            self.room.engine.offer(self.me.peer, description.id, description.sdp)
+
+    def _answer(self, description: SessionDescription) -> None:
+        if self.me.offers and self._fits(description):
+            self.me.offers.answered(description)
+
+    def _fits(self, description: SessionDescription) -> bool:
+        """One that is too large ends the session."""
+        if len(description.sdp) <= self._limits.sdp_bytes:
+            return True
+        log.info("media.description_refused", room=self.room.name, participant=self.me.sid, reason="too large")
+        self.me.send(leave(DisconnectReason.JOIN_FAILURE))
+        self.room.remove(self.me, DisconnectReason.JOIN_FAILURE)
+        self.me.disconnect_signal()
+        return False
 
     def add_track(self, request: AddTrackRequest) -> None:
         me = self.me

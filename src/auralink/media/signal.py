@@ -1,20 +1,22 @@
-"""`/rtc/v1`: LiveKit's signalling over a WebSocket, one peer connection. `/rtc` answers 404 until it is complete, which
-sends clients of both paths to the right one."""
+"""LiveKit's signalling over a WebSocket: `/rtc` (two peer connections) and `/rtc/v1` (one)."""
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Header, Query, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Header, Query, Request, WebSocket, WebSocketDisconnect
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from livekit.protocol.models import DisconnectReason
 from livekit.protocol.rtc import JoinRequest, LeaveRequest, SignalRequest, SignalResponse
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 
 from auralink.kit.errors import AuraError
 from auralink.media.join import decode_join_request
+from auralink.media.join_query import join_request_of
 from auralink.media.participant import Connection
 from auralink.media.room import leave
 from auralink.media.rooms import PING_TIMEOUT_S, Rooms
@@ -23,6 +25,7 @@ from auralink.media.tokens import Claims, KeyRing, TokenRefused
 
 log = structlog.get_logger(__name__)
 
+DUAL_PATH, SINGLE_PATH = "/rtc", "/rtc/v1"
 _SILENCE_S = 3.0 * PING_TIMEOUT_S
 """A client that says nothing for so long has lost its signal connection; it sends a ping every few seconds."""
 _GOODBYE_S = 5.0
@@ -36,36 +39,64 @@ def signal_router(rooms: Rooms, keys: KeyRing) -> APIRouter:
     async def alive() -> Response:
         return PlainTextResponse("OK")
 
-    @router.get("/rtc/v1/validate")
     async def validate(
+        request: Request,
         access_token: Annotated[str, Query(max_length=65_536)] = "",
         join_request: Annotated[str, Query(max_length=2_000_000)] = "",
         authorization: Annotated[str, Header(max_length=65_536)] = "",
     ) -> Response:
         """The checks of a join without joining: clients ask when a WebSocket fails, to learn why."""
         try:
-            claims = _claims(keys, authorization, access_token)
-            if join_request:
-                decode_join_request(join_request)
-            rooms.check(claims)
+            wanted = _wanted(keys, request, authorization, access_token, join_request, strict=True)
+            rooms.check(wanted.claims)
         except AuraError as error:
             return _refusal(error)
         return PlainTextResponse("success")
 
-    @router.websocket("/rtc/v1")
     async def signal(socket: WebSocket) -> None:
         query = socket.query_params
+        token, join = query.get("access_token", ""), query.get("join_request", "")
         try:
-            claims = _claims(keys, socket.headers.get("authorization", ""), query.get("access_token", ""))
-            request = decode_join_request(query.get("join_request", ""))
-            rooms.check(claims)
+            wanted = _wanted(keys, socket, socket.headers.get("authorization", ""), token, join, strict=False)
+            rooms.check(wanted.claims)
         except AuraError as error:
             await socket.send_denial_response(_refusal(error))
             return
         await socket.accept()
-        await SignalConnection(socket, rooms).run(claims, request)
+        await SignalConnection(socket, rooms).run(wanted)
 
+    for path in (DUAL_PATH, SINGLE_PATH):
+        # Some clients append the path to a URL that ends in a slash.
+        for spelling in (path, f"/{path}"):
+            router.add_api_websocket_route(spelling, signal)
+            router.add_api_route(f"{spelling}/validate", validate)
     return router
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a client that may connect asks for."""
+
+    claims: Claims
+    request: JoinRequest
+    dual: bool
+
+
+def _wanted(
+    keys: KeyRing, connection: HTTPConnection, authorization: str, access_token: str, join_request: str, *, strict: bool
+) -> Wanted:
+    """Raises what the client is told. A join request says that the client wants one peer connection, on either path."""
+    claims = _claims(keys, authorization, access_token)
+    query = connection.query_params
+    dual = not join_request and str(connection.scope["path"]).removesuffix("/validate").endswith(DUAL_PATH)
+    if dual:
+        claims = claims.publishing_twin(name) if (name := query.get("publish")) else claims
+        request = join_request_of(query, strict=strict)
+    else:
+        request = decode_join_request(join_request)
+    if (request.metadata or request.participant_attributes) and not claims.video.can_update_own_metadata:
+        raise TokenRefused("the token does not permit setting one's own metadata")
+    return Wanted(claims, request, dual)
 
 
 def _claims(keys: KeyRing, authorization: str, parameter: str) -> Claims:
@@ -95,9 +126,9 @@ class SignalConnection:
         self._code = _NORMAL
         self._json = False
 
-    async def run(self, claims: Claims, request: JoinRequest) -> None:
+    async def run(self, wanted: Wanted) -> None:
         connection = Connection(send=self._send, close=self._close)
-        session = self._enter(claims, request, connection)
+        session = self._enter(wanted, connection)
         writer = asyncio.create_task(self._write(), name="signal-writer")
         try:
             if session is not None:
@@ -111,10 +142,11 @@ class SignalConnection:
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                 await self._socket.close(self._code)
 
-    def _enter(self, claims: Claims, request: JoinRequest, connection: Connection) -> Session | None:
+    def _enter(self, wanted: Wanted, connection: Connection) -> Session | None:
+        claims, request = wanted.claims, wanted.request
         if not request.reconnect:
             try:
-                return self._rooms.join(claims, request, connection)
+                return self._rooms.join(claims, request, connection, dual=wanted.dual)
             except AuraError as error:
                 log.info("media.join_refused", reason=error.title)
                 self._send(leave(DisconnectReason.JOIN_FAILURE))

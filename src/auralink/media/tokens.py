@@ -116,6 +116,12 @@ class Claims:
     expires_at: datetime
     raw: Mapping[str, Any] = field(repr=False)
 
+    def publishing_twin(self, name: str) -> "Claims":
+        """Of a second connection of the same person, which only publishes. Raises TokenRefused."""
+        if not self.video.can_publish:
+            raise TokenRefused("the token does not permit publishing")
+        return replace(self, identity=f"{self.identity}#{name}", video=replace(self.video, can_subscribe=False))
+
 
 class KeyRing:
     """The API keys this server accepts, and the one it signs with. The tenants' may be replaced at any time."""

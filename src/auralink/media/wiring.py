@@ -58,7 +58,7 @@ def install(assembly: Assembly, *, gateway: str | None) -> None:
                 yield
             finally:
                 forget_metrics()
-                rooms.shut_down()
+                rooms.close()
                 events.stop()
                 engine.close(_CLOSE_S)
 

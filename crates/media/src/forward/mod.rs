@@ -32,6 +32,8 @@ pub(crate) struct DownTrack {
     pub order: u64,
     /// The subscriber was told that it has no codec for what was sent then.
     pub failed: Option<Codec>,
+    /// The subscriber did not accept the section we offered for it.
+    pub refused: bool,
 }
 
 impl DownTrack {
@@ -47,6 +49,7 @@ impl DownTrack {
             target: None,
             order,
             failed: None,
+            refused: false,
         }
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct Negotiation {
     version: u64,
     sections: Vec<OutSection>,
     pub(super) ours: ServerOffers,
+    /// Our ufrag that the client uses while an ICE restart of ours is not answered.
+    pub(super) superseded: Option<String>,
     /// Sections we asked the client for since its last offer; none = nothing was asked.
     asked: Option<(u32, u32)>,
     /// A description of the client has been applied.
@@ -48,6 +50,7 @@ impl Negotiation {
             version: 0,
             sections: Vec::new(),
             ours: ServerOffers::default(),
+            superseded: None,
             asked: None,
             established: false,
         })
@@ -55,6 +58,11 @@ impl Negotiation {
 
     pub fn credentials(&self) -> (&str, &str) {
         (&self.ufrag, &self.password)
+    }
+
+    /// Every ufrag of ours that the client's checks may name.
+    pub fn ufrags(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(&self.ufrag).chain(&self.superseded).map(|ufrag| ufrag.as_bytes())
     }
 
     pub(super) fn renew_credentials(&mut self) -> Result<(), NoRandomness> {
@@ -221,7 +229,8 @@ impl Peer {
     /// Subscriptions without a section that may get one, oldest first.
     pub(super) fn pending(&self, tracks: &Slab<Track>) -> Vec<Key> {
         let hopeless = |down: &DownTrack| {
-            down.failed.is_some() && tracks.get(down.track).is_some_and(|track| track.codec == down.failed)
+            down.refused
+                || down.failed.is_some() && tracks.get(down.track).is_some_and(|track| track.codec == down.failed)
         };
         let waiting = self.downs.iter().filter(|(_, down)| down.stream.is_none() && !hopeless(down));
         let mut keys: Vec<_> = waiting.map(|(key, down)| (down.order, key)).collect();

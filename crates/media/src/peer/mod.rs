@@ -105,6 +105,8 @@ pub(crate) struct Peer {
     /// Sender SSRC of our reports and feedback.
     report_ssrc: u32,
     bandwidth: Option<Bwe>,
+    /// What the line is to be taken for at most, in bits per second.
+    limit_bps: Option<u64>,
     /// Scratch space.
     message: Vec<u8>,
     outcomes: Vec<Outcome>,
@@ -168,6 +170,7 @@ impl Peer {
             opened: [false; 3],
             report_ssrc: random::number()? | 1,
             bandwidth: None,
+            limit_bps: None,
             message: Vec::new(),
             outcomes: Vec::new(),
             sequences: Vec::new(),

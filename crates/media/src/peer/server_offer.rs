@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::description::{Applied, send_stream};
 use super::{Fault, Peer};
-use crate::api::{CloseReason, Event};
+use crate::api::{CloseReason, Event, Kind};
 use crate::forward::stream::Binding;
 use crate::negotiate::{self, OfferedMedia, Review, Reviewed};
 use crate::publish::track::Track;
@@ -19,12 +19,23 @@ const DATA_MID: &str = "data";
 struct OwnSection {
     media: OfferedMedia,
     down: Option<Key>,
+    /// It sends by what the client answered last. Only after an answer to the contrary may another track have it:
+    /// clients tell a new track from a section that starts to send.
+    sending: bool,
+}
+
+impl OwnSection {
+    fn is_free(&self, kind: Kind) -> bool {
+        self.media.kind == kind && self.down.is_none() && !self.sending
+    }
 }
 
 /// An offer of ours that waits for its answer.
 struct Outstanding {
     id: u32,
     description: Description,
+    /// Which of our sections send by it.
+    sending: Vec<bool>,
 }
 
 /// What we offered so far. Sections are never taken away, only reused.
@@ -50,7 +61,9 @@ impl Peer {
     pub fn make_offer(&mut self, now: Instant, ice_restart: bool, tracks: &Slab<Track>) -> Result<Event, Fault> {
         let transport = self.transport(now).map_err(|message| Fault::new(CloseReason::Internal, message))?;
         if ice_restart && transport.has_remote() {
+            let used = self.negotiation.credentials().0.to_owned();
             self.negotiation.renew_credentials()?;
+            self.negotiation.superseded.get_or_insert(used);
         }
         for key in self.pending(tracks) {
             let Some(down) = self.downs.get(key) else { continue };
@@ -62,11 +75,11 @@ impl Peer {
             let kind = track.kind();
             let own = &mut self.negotiation.ours.sections;
             let sections = own.len();
-            match own.iter_mut().find(|section| section.media.kind == kind && section.down.is_none()) {
+            match own.iter_mut().find(|section| section.is_free(kind)) {
                 Some(section) => (section.media.send, section.down) = (send, Some(key)),
                 None if sections < self.config.limits.max_sections => {
                     let media = OfferedMedia { mid: sections.to_string(), kind, send };
-                    own.push(OwnSection { media, down: Some(key) });
+                    own.push(OwnSection { media, down: Some(key), sending: false });
                 }
                 None => {}
             }
@@ -83,7 +96,8 @@ impl Peer {
         self.negotiation.ours.last_id += 1;
         let offer_id = self.negotiation.ours.last_id;
         let sdp = description.to_string();
-        self.negotiation.ours.outstanding = Some(Outstanding { id: offer_id, description });
+        let sending = media.iter().map(|section| section.send.is_some()).collect();
+        self.negotiation.ours.outstanding = Some(Outstanding { id: offer_id, description, sending });
         Ok(Event::Offer { peer: self.id, offer_id, sdp, mid_to_track })
     }
 
@@ -103,13 +117,17 @@ impl Peer {
         let review =
             negotiate::review_answer(&outstanding.description, &answer).map_err(|error| bad(error.to_string()))?;
         self.apply_remote(now, &review, false).map_err(bad)?;
+        self.negotiation.superseded = None;
+        for (section, sending) in self.negotiation.ours.sections.iter_mut().zip(&outstanding.sending) {
+            section.sending = *sending;
+        }
         self.negotiation.established = true;
         Ok(Some(self.bind_answered(now, &review, tracks)))
     }
 
     fn bind_answered(&mut self, now: Instant, review: &Review, tracks: &Slab<Track>) -> Applied {
         let mut applied = Applied { events: Vec::new(), bound: Vec::new() };
-        let mut fresh = Vec::new();
+        let (mut fresh, mut refused) = (Vec::new(), Vec::new());
         for section in &self.negotiation.ours.sections {
             let (Some(key), Some(send)) = (section.down, &section.media.send) else { continue };
             let Some(down) = self.downs.get(key).filter(|down| down.stream.is_none()) else { continue };
@@ -126,8 +144,15 @@ impl Peer {
                 }
                 None => {
                     let message = "the client did not accept its section".to_owned();
+                    refused.push(key);
                     applied.events.push(Event::SubscriptionFailed { peer: self.id, track: down.id, message });
                 }
+            }
+        }
+        for key in refused {
+            self.negotiation.ours.release(key);
+            if let Some(down) = self.downs.get_mut(key) {
+                down.refused = true;
             }
         }
         for (key, id, ssrc, rtx_ssrc, reviewed) in fresh {

@@ -22,6 +22,7 @@ impl Shard {
             Command::ClosePeer { peer } => self.close_peer(now, peer),
             Command::Offer { peer, offer_id, sdp } => self.offer(now, peer, offer_id, &sdp),
             Command::MakeOffer { peer, ice_restart } => self.make_offer(now, peer, ice_restart),
+            Command::LimitBandwidth { peer, bps } => self.limit_bandwidth(now, peer, bps),
             Command::Answer { peer, offer_id, sdp } => self.answer(now, peer, offer_id, &sdp),
             Command::Publish { peer, publication } => self.publish(now, peer, publication),
             Command::Unpublish { track } => self.unpublish(track),
@@ -88,7 +89,9 @@ impl Shard {
     pub(super) fn remove_peer(&mut self, key: Key) -> Option<Peer> {
         let peer = self.peers.remove(key)?;
         self.peer_of.remove(&peer.id);
-        self.ufrags.remove(peer.negotiation.credentials().0.as_bytes());
+        for ufrag in peer.negotiation.ufrags() {
+            self.ufrags.remove(ufrag);
+        }
         for address in &peer.addresses {
             if self.addresses.get(address) == Some(&key) {
                 self.addresses.remove(address);
@@ -131,7 +134,7 @@ impl Shard {
             self.effects.events.push(reject("on this connection the server offers"));
             return;
         }
-        let before = self.credentials(key);
+        let before = self.ufrags_of(key);
         let answered =
             self.quietly(now, key, |peer, tracks, effects| match peer.apply_offer(now, offer_id, sdp, tracks) {
                 Ok(applied) => {
@@ -152,7 +155,7 @@ impl Shard {
 
     fn make_offer(&mut self, now: Instant, id: PeerId, ice_restart: bool) {
         let Some(key) = self.peer_of.get(&id).copied() else { return };
-        let before = self.credentials(key);
+        let before = self.ufrags_of(key);
         self.quietly(now, key, |peer, tracks, effects| {
             if peer.role != PeerRole::Subscriber {
                 return Err(Fault::new(CloseReason::ProtocolError, "on this connection the client offers"));
@@ -163,9 +166,19 @@ impl Shard {
         self.after_description(now, key, before, &[]);
     }
 
+    fn limit_bandwidth(&mut self, now: Instant, id: PeerId, bps: u64) {
+        let Some(key) = self.peer_of.get(&id).copied() else { return };
+        self.quietly(now, key, |peer, tracks, effects| {
+            peer.limit_bandwidth((bps > 0).then_some(bps));
+            peer.allocate(now, tracks, effects);
+            Ok(())
+        });
+        self.timers.wake(now);
+    }
+
     fn answer(&mut self, now: Instant, id: PeerId, offer_id: u32, sdp: &str) {
         let Some(key) = self.peer_of.get(&id).copied() else { return };
-        let before = self.credentials(key);
+        let before = self.ufrags_of(key);
         let bound = self.quietly(now, key, |peer, tracks, effects| {
             let applied = peer.apply_answer(now, offer_id, sdp, tracks)?;
             let Some(applied) = applied else { return Ok(Vec::new()) };
@@ -176,16 +189,17 @@ impl Shard {
         self.after_description(now, key, before, &bound.unwrap_or_default());
     }
 
-    fn credentials(&self, key: Key) -> Vec<u8> {
-        self.peers.get(key).map(|peer| peer.negotiation.credentials().0.as_bytes().to_vec()).unwrap_or_default()
+    fn ufrags_of(&self, key: Key) -> Vec<Vec<u8>> {
+        self.peers.get(key).map(|peer| peer.negotiation.ufrags().map(<[u8]>::to_vec).collect()).unwrap_or_default()
     }
 
     /// After a description was applied: our ufrag may be another one, and subscriptions may have got sections.
-    fn after_description(&mut self, now: Instant, key: Key, before: Vec<u8>, bound: &[Key]) {
-        let after = self.credentials(key);
-        if after != before && !after.is_empty() {
-            self.ufrags.remove(&before);
-            self.ufrags.insert(after, key);
+    fn after_description(&mut self, now: Instant, key: Key, before: Vec<Vec<u8>>, bound: &[Key]) {
+        for ufrag in before {
+            self.ufrags.remove(&ufrag);
+        }
+        for ufrag in self.ufrags_of(key) {
+            self.ufrags.insert(ufrag, key);
         }
         let Some(peer) = self.peers.get_mut(key) else { return };
         for down in bound.iter().filter_map(|down| peer.downs.get_mut(*down).map(|down| down.track)) {

@@ -44,6 +44,8 @@ pub struct Client {
     pub mid_to_track: Vec<(String, String)>,
     pub sections: Vec<OfferedSection>,
     pub answers: Vec<String>,
+    /// Offers of the server do not reach it.
+    pub out_of_reach: bool,
     outbox: Vec<Vec<u8>>,
 }
 
@@ -129,6 +131,7 @@ impl World {
             mid_to_track: Vec::new(),
             sections: Vec::new(),
             answers: Vec::new(),
+            out_of_reach: false,
             outbox: Vec::new(),
         });
         self.clients.len() - 1
@@ -256,6 +259,9 @@ impl World {
         for event in &self.events[from..] {
             if let Event::Offer { peer, offer_id, sdp, mid_to_track } = event {
                 let client = self.clients.iter_mut().find(|client| client.id == *peer).unwrap();
+                if client.out_of_reach {
+                    continue;
+                }
                 let offer = SdpOffer::from_sdp_string(sdp).unwrap_or_else(|error| panic!("{error}:\n{sdp}"));
                 let answer = client.rtc.sdp_api().accept_offer(offer).unwrap();
                 client.mid_to_track = mid_to_track.clone();
