@@ -21,6 +21,7 @@ from auralink.media.participant import Connection
 from auralink.media.room import leave
 from auralink.media.rooms import PING_TIMEOUT_S, Rooms
 from auralink.media.session import Session
+from auralink.media.signal_queue import Pace, SignalQueue
 from auralink.media.tokens import Claims, KeyRing, TokenRefused
 
 log = structlog.get_logger(__name__)
@@ -121,7 +122,8 @@ class SignalConnection:
     def __init__(self, socket: WebSocket, rooms: Rooms) -> None:
         self._socket = socket
         self._rooms = rooms
-        self._queue: asyncio.Queue[SignalResponse | None] = asyncio.Queue(rooms.limits.queued_messages)
+        self._queue = SignalQueue(rooms.limits)
+        self._pace = Pace(rooms.limits.requests_burst, rooms.limits.requests_per_s)
         self._closing = asyncio.Event()
         self._code = _NORMAL
         self._json = False
@@ -159,9 +161,8 @@ class SignalConnection:
     def _send(self, message: SignalResponse) -> None:
         if self._closing.is_set():
             return
-        try:
-            self._queue.put_nowait(message)
-        except asyncio.QueueFull:
+        encoded = json_format.MessageToJson(message, indent=None) if self._json else message.SerializeToString()
+        if not self._queue.put(encoded):
             log.warning("media.signal_slow_reader")
             self._code = _TOO_SLOW
             self._close()
@@ -170,15 +171,14 @@ class SignalConnection:
         """After what is queued has been sent."""
         if not self._closing.is_set():
             self._closing.set()
-            with contextlib.suppress(asyncio.QueueFull):
-                self._queue.put_nowait(None)
+            self._queue.end()
 
     async def _write(self) -> None:
         while (message := await self._queue.get()) is not None:
-            if self._json:
-                await self._socket.send_text(json_format.MessageToJson(message, indent=None))
+            if isinstance(message, str):
+                await self._socket.send_text(message)
             else:
-                await self._socket.send_bytes(message.SerializeToString())
+                await self._socket.send_bytes(message)
 
     async def _read(self, session: Session) -> None:
         closing = asyncio.create_task(self._closing.wait(), name="signal-closing")
@@ -188,6 +188,8 @@ class SignalConnection:
                 if request is None:
                     return
                 session.handle(request)
+                if wait := self._pace.take():
+                    await asyncio.wait({closing}, timeout=wait)
         finally:
             closing.cancel()
 
