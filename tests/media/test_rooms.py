@@ -73,6 +73,31 @@ def test_a_publisher_decides_who_takes_its_tracks() -> None:
     assert len(server.engine.named("unsubscribe")) == 1
 
 
+def test_who_loses_or_gains_a_track_is_told() -> None:
+    server = Server()
+    session, _ = server.join("ann")
+    _, bob = server.join("bob")
+    _, deaf = server.join("deaf", video={"canSubscribe": False})
+    sid = publish(server, session)
+    for everybody in (False, False, True, True):
+        session.handle(SignalRequest(subscription_permission={"all_participants": everybody}))
+    told = bob.of("subscription_permission_update")
+    assert [(t.participant_sid, t.track_sid, t.allowed) for t in told] == [
+        (session.me.sid, sid, False),
+        (session.me.sid, sid, True),
+    ]
+    assert not deaf.of("subscription_permission_update")
+
+
+@pytest.mark.parametrize(("protocol", "answers"), [(13, 0), (14, 0), (15, 1), (17, 1)])
+def test_old_clients_hear_of_a_metadata_change_by_the_update_alone(protocol: int, answers: int) -> None:
+    server = Server()
+    session, client = server.join("ann", protocol=protocol, video={"canUpdateOwnMetadata": True})
+    session.handle(SignalRequest(update_metadata={"metadata": "m", "request_id": 1}))
+    assert len(client.of("request_response")) == answers
+    assert client.of("update")[-1].participants[0].metadata == "m"
+
+
 def test_the_same_identity_replaces_the_first() -> None:
     server = Server()
     _, first = server.join("ann")

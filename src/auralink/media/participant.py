@@ -17,6 +17,7 @@ from livekit.protocol.models import (
 from livekit.protocol.rtc import AddTrackRequest, SignalResponse, SignalTarget
 
 from auralink.media.engine import KindName, OfferedSection, QualityName
+from auralink.media.resume_cuts import ResumeCuts
 from auralink.media.server_offers import ServerOffers
 from auralink.media.server_rpc import ServerCalls
 from auralink.media.tokens import VideoGrant
@@ -97,6 +98,9 @@ class Participant:
     """Of the connection it receives on, where that is another one (the dual path, `/rtc`)."""
     candidates: Candidates = field(default_factory=lambda: Candidates(SignalTarget.PUBLISHER))
     """Of the connection it publishes on."""
+    resume_cuts: ResumeCuts = field(default_factory=ResumeCuts)
+    refused: set[str] = field(default_factory=set)
+    """Sids of the tracks it wants and was told it may not have."""
     scores: dict[int, float] = field(default_factory=dict)
     """Quality of its connections by the engine's id, 1 (bad) to 5."""
     subscriber_primary: bool = False

@@ -29,11 +29,13 @@ from livekit.protocol.rtc import (
     SubscribedCodec,
     SubscribedQuality,
     SubscribedQualityUpdate,
+    SubscriptionPermissionUpdate,
     TrackPublishedResponse,
     TrackSubscribed,
     TrackUnpublishedResponse,
 )
 
+from auralink.media.candidates import CandidateChoices
 from auralink.media.data_tracks import DataTracks
 from auralink.media.engine import Engine, OfferedSection, QualityName, SourceName
 from auralink.media.lingering import Lingering
@@ -138,6 +140,7 @@ class Room:
     """The last who left, for those who were between two signal connections and did not hear of it."""
     history: ReliableHistory = field(default_factory=ReliableHistory)
     nonces: Nonces = field(default_factory=Nonces)
+    candidate_choices: CandidateChoices = field(default_factory=CandidateChoices)
     data_tracks: DataTracks = field(init=False)
     _gone_peers: list[int] = field(default_factory=list)
     on_change: Callable[["Room"], None] = lambda _room: None
@@ -366,6 +369,7 @@ class Room:
                 other.sent_less()
             for kept in (other.subscriptions, other.settings, other.wishes):
                 kept.pop(track.info.sid, None)
+            other.refused.discard(track.info.sid)
         if not track.announced:
             return
         track.announced = False
@@ -398,13 +402,22 @@ class Room:
     def _announced(self) -> list[PublishedTrack]:
         return [t for t in self.tracks.values() if t.announced]
 
-    def _allowed(self, me: Participant, track: PublishedTrack) -> bool:
-        return me.grant.can_subscribe and track.publisher is not me and track.publisher.permits(me, track.info.sid)
+    def _permitted(self, me: Participant, track: PublishedTrack) -> bool:
+        """Does its publisher let `me` have a track that it wants? `me` is told when that changes."""
+        sid = track.info.sid
+        permitted = track.publisher.permits(me, sid)
+        if permitted == (sid in me.refused):
+            (me.refused.discard if permitted else me.refused.add)(sid)
+            update = SubscriptionPermissionUpdate(participant_sid=track.publisher.sid, track_sid=sid, allowed=permitted)
+            me.send(SignalResponse(subscription_permission_update=update))
+        return permitted
 
     def _follow_wishes(self, me: Participant, track: PublishedTrack) -> None:
         """(Un)subscribe so that it matches what `me` wants and may have."""
         sid = track.info.sid
-        wanted = me.wishes.get(sid, me.auto_subscribe) and self._allowed(me, track) and track.announced
+        mine = track.publisher is me
+        wished = track.announced and me.grant.can_subscribe and me.wishes.get(sid, me.auto_subscribe) and not mine
+        wanted = wished and self._permitted(me, track)
         if wanted and sid not in me.subscriptions:
             settings = me.settings.get(sid) or Subscription(quality="low" if me.adaptive_stream else "high")
             me.subscriptions[sid] = settings

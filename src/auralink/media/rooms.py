@@ -278,7 +278,7 @@ class Rooms:
         room.add(me)
         if me.offers:
             me.offers.start()
-        session = Session(room, me, self.limits)
+        session = Session(room, me, self.limits, self._later)
         for track in request.add_track_requests:
             session.add_track(track)
         if request.HasField("publisher_offer"):
@@ -352,6 +352,10 @@ class Rooms:
             return None
         me.disconnect_signal()
         me.connection = connection
+        session = Session(room, me, self.limits, self._later)
+        if me.resume_cuts.silently():
+            me.disconnect_signal()
+            return session
         me.send(
             SignalResponse(
                 reconnect=ReconnectResponse(
@@ -370,11 +374,12 @@ class Rooms:
         self.send_token(me)
         if me.offers:
             me.offers.start(ice_restart=True)
-        session = Session(room, me, self.limits)
         if request.HasField("sync_state"):
             session.sync_state(request.sync_state)
         if request.HasField("publisher_offer"):
             session.offer(request.publisher_offer)
+        if me.resume_cuts.afterwards():
+            me.disconnect_signal()
         return session
 
     def signal_lost(self, session: Session, connection: Connection) -> None:
@@ -441,6 +446,7 @@ class Rooms:
             return
         match event:
             case ("answer", _, offer_id, sdp, mid_to_track, sections):
+                sdp = room.candidate_choices.apply(me.identity, sdp)
                 me.offered(sections)
                 answer = SessionDescription(type="answer", sdp=sdp, id=offer_id, mid_to_track_id=mid_to_track)
                 me.send(SignalResponse(answer=answer))
@@ -459,7 +465,7 @@ class Rooms:
             case ("offer_needed", _) if me.offers:
                 me.offers.needed()
             case ("offer", _, offer_id, sdp, mid_to_track) if me.offers:
-                me.offers.made(offer_id, sdp, mid_to_track)
+                me.offers.made(offer_id, room.candidate_choices.apply(me.identity, sdp), mid_to_track)
             case ("sections_needed", _, audio, video):
                 need = MediaSectionsRequirement(num_audios=audio, num_videos=video)
                 me.send(SignalResponse(media_sections_requirement=need))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 
 import structlog
-from livekit.protocol.models import DisconnectReason, SpeakerInfo, TrackType, VideoQuality
+from livekit.protocol.models import DisconnectReason, TrackType, VideoQuality
 from livekit.protocol.rtc import (
     AddTrackRequest,
     LeaveRequest,
@@ -16,8 +16,6 @@ from livekit.protocol.rtc import (
     SessionDescription,
     SignalRequest,
     SignalResponse,
-    SimulateScenario,
-    SpeakersChanged,
     SubscriptionPermission,
     SyncState,
     UpdateParticipantMetadata,
@@ -29,19 +27,24 @@ from auralink.media import blobs, data
 from auralink.media.limits import Limits
 from auralink.media.participant import Participant, Subscription
 from auralink.media.room import QUALITY_NAMES, Room, leave
+from auralink.media.simulate import simulate
+from auralink.media.timers import Later
 
 log = structlog.get_logger(__name__)
 
 _MAX_PENDING_TRACKS = 20
+_TOLD_OF_SUCCESS = 15
+"""Clients of an older protocol take every RequestResponse for an error."""
 
 
 class Session:
     """One participant's signalling; `room` and `me` outlive a lost connection."""
 
-    def __init__(self, room: Room, me: Participant, limits: Limits) -> None:
+    def __init__(self, room: Room, me: Participant, limits: Limits, later: Later) -> None:
         self.room = room
         self.me = me
         self._limits = limits
+        self._later = later
 
     def handle(self, request: SignalRequest) -> None:
         match request.WhichOneof("message"):
@@ -77,7 +80,7 @@ class Session:
             case "sync_state":
                 self.sync_state(request.sync_state)
             case "simulate":
-                self._simulate(request.simulate)
+                simulate(self.room, self.me, request.simulate, self._later)
             case "ping":
                 self.me.send(SignalResponse(pong=_now_ms()))
             case "ping_req":
@@ -191,24 +194,6 @@ class Session:
         reached = {known.publisher_sid: known.last_seq for known in state.datachannel_receive_states}
         data.replay(self.room, self.me, reached)
 
-    def _simulate(self, scenario: SimulateScenario) -> None:
-        match scenario.WhichOneof("scenario"):
-            case "node_failure" | "disconnect_signal_on_resume" | "disconnect_signal_on_resume_no_messages":
-                self.me.disconnect_signal()
-            case "migration" | "switch_candidate_protocol":
-                self.me.send(leave(DisconnectReason.MIGRATION, LeaveRequest.Action.RESUME))
-            case "leave_request_full_reconnect":
-                self.me.send(leave(DisconnectReason.UNKNOWN_REASON, LeaveRequest.Action.RECONNECT))
-            case "server_leave":
-                self.me.send(leave(DisconnectReason.SERVER_SHUTDOWN))
-                self.room.remove(self.me, DisconnectReason.SERVER_SHUTDOWN)
-                self.me.disconnect_signal()
-            case "speaker_update":
-                info = SpeakerInfo(sid=self.me.sid, level=0.9, active=True)
-                self.me.send(SignalResponse(speakers_changed=SpeakersChanged(speakers=[info])))
-            case other:
-                log.debug("media.simulation_ignored", scenario=other)
-
     def _update_metadata(self, update: UpdateParticipantMetadata) -> None:
         reason, message = RequestResponse.OK, ""
         attributes = {**self.me.attributes, **update.attributes}
@@ -219,6 +204,8 @@ class Session:
         else:
             apply_metadata(self.me, update.name, update.metadata, update.attributes)
             self.room.broadcast_participant(self.me)
+        if reason == RequestResponse.OK and self.me.client.protocol < _TOLD_OF_SUCCESS:
+            return
         response = RequestResponse(request_id=update.request_id, reason=reason, message=message, update_metadata=update)
         self.me.send(SignalResponse(request_response=response))
 

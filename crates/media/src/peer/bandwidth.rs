@@ -37,16 +37,25 @@ impl Peer {
         self.allocated = now;
         let video = self.video_in_order(now, tracks);
         let requests: Vec<Request> = video.iter().map(|(_, request)| request.clone()).collect();
+        if self.limit_bps.is_some() {
+            self.bandwidth.get_or_insert_with(Bwe::default);
+        }
         let Some(bandwidth) = &mut self.bandwidth else { return };
         let audio = audio_rate(now, &self.downs, tracks);
         bandwidth.set_desired(allocator::desired_bps(&requests) + audio);
-        let budget = bandwidth.estimate_bps().saturating_sub(audio);
+        let line = bandwidth.estimate_bps().min(self.limit_bps.unwrap_or(u64::MAX));
+        let budget = line.saturating_sub(audio);
         let given = allocator::allocate(budget, &requests, self.options.allow_pause);
         for ((key, request), layer) in video.iter().zip(given) {
             let nothing_sent = request.rates_bps.iter().all(Option::is_none);
             let allowed = if nothing_sent { Some(LAYERS as u8 - 1) } else { layer.map(|layer| layer as u8) };
             self.allow(*key, allowed, tracks, effects);
         }
+    }
+
+    /// Takes the line for one that carries no more than this.
+    pub fn limit_bandwidth(&mut self, bps: Option<u64>) {
+        self.limit_bps = bps;
     }
 
     fn video_in_order(&self, now: Instant, tracks: &Slab<Track>) -> Vec<(Key, Request)> {
