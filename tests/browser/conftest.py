@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
-from tests.compat.conftest import MediaServer, room, server
+from tests.compat.conftest import MediaServer, media_server, room, server
 from tests.web.conftest import _chromium
 
-__all__ = ["Call", "Caller", "room", "server"]
+__all__ = ["Call", "Caller", "media_server", "room", "server"]
 
 _HERE = Path(__file__).parent
 _CLIENT = _HERE.parents[1] / "web" / "node_modules" / "livekit-client" / "dist"

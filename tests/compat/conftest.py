@@ -40,18 +40,13 @@ async def media_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
         yield MediaServer(platform.media_url, secrets["livekit_api_key"], secrets["livekit_api_secret"])
 
 
-both_paths = pytest.mark.parametrize("path", ["single", "dual"], indirect=True)
+both_paths = pytest.mark.parametrize("server", ["single", "dual"], indirect=True)
 """The test runs with clients of one and of two peer connections."""
 
 
-@pytest.fixture
-def path(request: pytest.FixtureRequest) -> str:
-    return getattr(request, "param", "single")
-
-
-@pytest.fixture
-def server(media_server: MediaServer, path: str) -> MediaServer:
-    return replace(media_server, dual=path == "dual")
+@pytest.fixture(scope="session")
+def server(media_server: MediaServer, request: pytest.FixtureRequest) -> MediaServer:
+    return replace(media_server, dual=getattr(request, "param", "single") == "dual")
 
 
 @pytest.fixture

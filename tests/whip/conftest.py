@@ -2,9 +2,9 @@
 
 import pytest
 from aioice import ice
-from tests.compat.conftest import room, server
+from tests.compat.conftest import media_server, room, server
 
-__all__ = ["room", "server"]
+__all__ = ["media_server", "room", "server"]
 
 
 @pytest.fixture(autouse=True)
