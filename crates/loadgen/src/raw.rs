@@ -1,6 +1,8 @@
 //! `udp`: what this machine's UDP can do at most for a shape of sends. A relay on the server's core takes a frame from a
 //! socket and sends it to every destination, with nothing in between: no decryption, no rewriting, no copy per
-//! destination. Frames come one at a time, so that it never batches what a server could not.
+//! destination. Frames come one at a time, so that it never batches what a server could not. With `--rate` they come at
+//! that rate per second, and the relay pays for falling asleep and waking up as a server under this load does; without
+//! it each comes when the one before is through, and the relay never sleeps long.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -13,7 +15,8 @@ use crate::args::Args;
 use crate::io::{self, Epoll, Outgoing, Receiver, Sender};
 use crate::json::Json;
 
-pub const OPTIONS: &[&str] = &["destinations", "packets-per-frame", "bytes", "gso", "seconds", "server-core", "core"];
+pub const OPTIONS: &[&str] =
+    &["destinations", "packets-per-frame", "bytes", "gso", "rate", "seconds", "server-core", "core"];
 
 /// Long enough for any frame to arrive; after it the missing datagrams count as lost.
 const FRAME_PATIENCE: Duration = Duration::from_millis(50);
@@ -29,6 +32,7 @@ pub fn run(args: &Args) -> Result<Json, String> {
     let bytes: usize = args.get("bytes", 1150)?;
     let gso: bool = args.get("gso", false)?;
     let seconds: f64 = args.get("seconds", 2.0)?;
+    let rate: u32 = args.get("rate", 0)?;
     let server_core: Option<usize> = args.optional("server-core")?;
     let socket = |error: std::io::Error| format!("UDP socket: {error}");
     let relay = io::bind_loopback().map_err(socket)?;
@@ -48,7 +52,7 @@ pub fn run(args: &Args) -> Result<Json, String> {
     if let Some(core) = args.optional("core")? {
         io::pin(core).map_err(|error| format!("pin to core {core}: {error}"))?;
     }
-    let fed = feed(&sinks, relay_address, frame, bytes, Duration::from_secs_f64(seconds));
+    let fed = feed(&sinks, relay_address, (frame, bytes), rate, Duration::from_secs_f64(seconds));
     stop.store(true, Ordering::Release);
     let relayed = server.join().map_err(|_| "the relay thread panicked")??;
     let (sent, received) = fed?;
@@ -94,12 +98,13 @@ fn forward(
     Ok(Relayed { packets, cpu_ns: io::cpu_time_ns(true) - start })
 }
 
-/// Send frames to the relay, each when the one before came out everywhere. Returns (sent, received) packets.
+/// Send frames to the relay, each when the one before came out everywhere and, with a `rate` above zero, when it is
+/// due. Returns (sent, received) packets.
 fn feed(
     sinks: &[UdpSocket],
     relay: SocketAddr,
-    frame: usize,
-    bytes: usize,
+    (frame, bytes): (usize, usize),
+    rate: u32,
     time: Duration,
 ) -> Result<(u64, u64), String> {
     let mut epoll = Epoll::new().map_err(|error| format!("epoll: {error}"))?;
@@ -112,8 +117,13 @@ fn feed(
         (0..frame).map(|position| Outgoing { start: position * bytes, len: bytes, destination: relay }).collect();
     let (mut receiver, mut sender, mut ready) = (Receiver::new(), Sender::new(), Vec::new());
     let (mut sent, mut received) = (0, 0);
-    let end = Instant::now() + time;
+    let mut due = Instant::now();
+    let end = due + time;
     while Instant::now() < end {
+        if rate > 0 {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            due += Duration::from_secs(1) / rate;
+        }
         let taken = sender.send(source.as_raw_fd(), &buffer, &datagrams, false) as u64;
         sent += taken;
         let mut awaited = taken * sinks.len() as u64;
@@ -136,8 +146,10 @@ mod tests {
 
     #[test]
     fn the_relay_reaches_every_destination_with_every_packet() {
-        let words: Vec<String> =
-            "--destinations 3 --packets-per-frame 4 --seconds 0.05 --gso true".split(' ').map(str::to_owned).collect();
+        let words: Vec<String> = "--destinations 3 --packets-per-frame 4 --seconds 0.05 --gso true --rate 400"
+            .split(' ')
+            .map(str::to_owned)
+            .collect();
         let report = Args::parse(&words, OPTIONS).and_then(|args| run(&args)).map(|json| json.to_string());
         assert!(report.is_ok_and(|json| json.contains(r#""lost":0,"#)));
     }

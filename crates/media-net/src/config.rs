@@ -23,7 +23,8 @@ pub struct EngineConfig {
     pub queues: QueueLimits,
     /// Try UDP_SEGMENT. Only measurements turn it off.
     pub gso: bool,
-    /// Under load, how long after a flush the next datagrams may wait so that they leave in longer runs. Zero = not.
+    /// Under fan-out, the longest that the first datagram of a wake-up waits for more, so that they leave in longer
+    /// runs. Zero = not at all.
     pub gather: Duration,
 }
 

@@ -9,7 +9,13 @@ use auralink_media::api::{Command, Counters, Datagram, Egress, Event, ShardConfi
 /// The sans-I/O side of a shard thread. See [`Shard`] for what each method promises.
 pub trait Core {
     fn command(&mut self, now: Instant, command: Command);
-    fn receive(&mut self, now: Instant, datagrams: &mut [Datagram<'_>], egress: &mut Egress);
+    fn receive(
+        &mut self,
+        now: Instant,
+        datagrams: &mut [Datagram<'_>],
+        egress: &mut Egress,
+        drain: &mut dyn FnMut(&mut Egress),
+    );
     fn tick(&mut self, now: Instant, egress: &mut Egress);
     fn next_timeout(&self) -> Option<Instant>;
     fn drain_events(&mut self, into: &mut Vec<Event>);
@@ -29,8 +35,14 @@ impl Core for Shard {
         Shard::command(self, now, command);
     }
 
-    fn receive(&mut self, now: Instant, datagrams: &mut [Datagram<'_>], egress: &mut Egress) {
-        Shard::receive(self, now, datagrams, egress);
+    fn receive(
+        &mut self,
+        now: Instant,
+        datagrams: &mut [Datagram<'_>],
+        egress: &mut Egress,
+        drain: &mut dyn FnMut(&mut Egress),
+    ) {
+        Shard::receive_draining(self, now, datagrams, egress, drain);
     }
 
     fn tick(&mut self, now: Instant, egress: &mut Egress) {

@@ -16,6 +16,7 @@ pub mod framing;
 pub mod gso;
 mod interfaces;
 mod mailbox;
+mod outbound;
 mod routes;
 pub mod send;
 mod shard;

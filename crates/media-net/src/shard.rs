@@ -1,18 +1,15 @@
 //! The loop of a shard's thread: wait, take what arrived, let the core work, send the result.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use auralink_media::api::{CloseReason, Command, Datagram, Egress, Event, PeerId, Proto};
-use rustc_hash::FxHashMap;
 
 use crate::core::{Core, CoreFactory};
 use crate::counters::{self, ThreadCounters};
 use crate::events::NetEvent;
 use crate::mailbox::Input;
-use crate::routes::Routes;
-use crate::send::Sender;
+use crate::outbound::Outbound;
 use crate::supervisor::Context;
 use crate::sys::{Epoll, Ready};
 use crate::tcp::{Connection, Flow, Handover};
@@ -20,14 +17,12 @@ use crate::udp::{BATCH, RecvBatch};
 
 /// Full batches taken from one socket before everything else has its turn.
 const MAX_ROUNDS: usize = 4;
-/// More than this is sent before more is read, so that egress stays in the cache.
-const EGRESS_BYTES: usize = 256 * 1024;
-/// Egress memory kept for the next wake-up.
-const EGRESS_KEPT: usize = 4 * 1024 * 1024;
-/// A flush of this many packets means fan-out: gathering makes its runs longer.
+/// A wake-up that sent this many packets means fan-out: gathering makes its runs longer.
 const FAN_OUT: usize = 16;
-/// How long after such a flush wake-ups are still gathered.
-const FAN_OUT_LASTS: Duration = Duration::from_millis(20);
+/// How long after such a flush wake-ups are still gathered: longer than between two frames of slow video.
+const FAN_OUT_LASTS: Duration = Duration::from_millis(120);
+/// The part of the longest wait for more datagrams that is waited however long the work takes.
+const LEAST_GATHER: u32 = 2;
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(100);
 const TCP_SWEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -41,12 +36,8 @@ pub struct ShardLoop<'a, C> {
     core: C,
     epoll: Epoll,
     receive: RecvBatch,
-    sender: Sender,
     egress: Egress,
-    routes: Routes,
-    connections: FxHashMap<u64, Connection>,
-    /// Token of the connection from an address.
-    tcp: FxHashMap<SocketAddr, u64>,
+    out: Outbound,
     next_token: u64,
     next_sweep: Instant,
     ready: Vec<Ready>,
@@ -56,8 +47,9 @@ pub struct ShardLoop<'a, C> {
     carried: ThreadCounters,
     counters: ThreadCounters,
     snapshot_due: Option<Instant>,
-    last_wake: Instant,
     fan_out_until: Instant,
+    /// How long what the wake-up before asked for took.
+    last_work: Duration,
 }
 
 impl<'a, C: Core> ShardLoop<'a, C> {
@@ -77,11 +69,8 @@ impl<'a, C: Core> ShardLoop<'a, C> {
             core: factory.make(context.config.clone(), now),
             epoll,
             receive: RecvBatch::new(),
-            sender: Sender::new(context.gso),
             egress: Egress::default(),
-            routes: Routes::new(&context.sockets),
-            connections: FxHashMap::default(),
-            tcp: FxHashMap::default(),
+            out: Outbound::new(context.gso, &context.sockets),
             next_token: FIRST_CONNECTION,
             next_sweep: now,
             ready: Vec::new(),
@@ -90,8 +79,8 @@ impl<'a, C: Core> ShardLoop<'a, C> {
             carried,
             counters: ThreadCounters::default(),
             snapshot_due: None,
-            last_wake: now,
             fan_out_until: now,
+            last_work: Duration::ZERO,
         })
     }
 
@@ -106,7 +95,7 @@ impl<'a, C: Core> ShardLoop<'a, C> {
             }
             self.gather();
             self.counters.wakeups += 1;
-            self.last_wake = Instant::now();
+            let begun = Instant::now();
             let commanded = self.take_inputs();
             let ready = std::mem::take(&mut self.ready);
             for event in &ready {
@@ -121,25 +110,23 @@ impl<'a, C: Core> ShardLoop<'a, C> {
             self.sweep(now);
             self.publish_events();
             self.snapshot(now);
+            self.last_work = begun.elapsed();
         }
     }
 
     fn timeout(&self) -> Option<Duration> {
-        let sweep = (!self.connections.is_empty()).then_some(self.next_sweep);
+        let sweep = (!self.out.connections.is_empty()).then_some(self.next_sweep);
         let due = [self.core.next_timeout(), self.snapshot_due, sweep].into_iter().flatten().min()?;
         Some(due.saturating_duration_since(Instant::now()))
     }
 
-    /// Under fan-out, lets the packets of a frame arrive before they are worked on: one wake-up, one flush, longer
-    /// runs. The wait is bounded by `gather` after the wake-up before.
+    /// Under fan-out, lets the rest of a frame arrive before the first of it is worked on: one wake-up, one flush, one
+    /// run of packets per subscriber. The longer the work of a wake-up takes, the shorter the wait, so that the last
+    /// subscriber's packets are not late: while one wake-up is worked on, those of the next gather by themselves.
     fn gather(&self) {
-        let now = Instant::now();
-        if self.context.gather.is_zero() || now >= self.fan_out_until {
-            return;
-        }
-        let since = now.saturating_duration_since(self.last_wake);
-        if let Some(rest) = self.context.gather.checked_sub(since) {
-            std::thread::sleep(rest);
+        let most = self.context.gather;
+        if !most.is_zero() && Instant::now() < self.fan_out_until {
+            std::thread::sleep(most.saturating_sub(self.last_work).max(most / LEAST_GATHER));
         }
     }
 
@@ -196,11 +183,10 @@ impl<'a, C: Core> ShardLoop<'a, C> {
             let (mut batch, used) = self.receive.datagrams();
             self.counters.receive_truncated += (taken - used) as u64;
             let batch = batch.get_mut(..used).unwrap_or_default();
-            self.routes.learn(index, batch);
-            self.core.receive(Instant::now(), batch, &mut self.egress);
-            if self.egress.buffer.len() >= EGRESS_BYTES {
-                self.flush();
-            }
+            self.out.routes.learn(index, batch);
+            let out = &mut self.out;
+            let mut drain = |egress: &mut Egress| out.relieve(&context.sockets, egress);
+            self.core.receive(Instant::now(), batch, &mut self.egress, &mut drain);
             if taken < BATCH {
                 break;
             }
@@ -210,7 +196,7 @@ impl<'a, C: Core> ShardLoop<'a, C> {
 
     fn adopt(&mut self, handover: Handover) {
         let now = Instant::now();
-        if self.tcp.contains_key(&handover.remote) {
+        if self.out.tcp.contains_key(&handover.remote) {
             return;
         }
         let (connection, mut first) = Connection::new(handover, self.context.queues.tcp_write_bytes, now);
@@ -220,16 +206,16 @@ impl<'a, C: Core> ShardLoop<'a, C> {
         }
         self.next_token += 1;
         let source = connection.remote;
-        self.tcp.insert(source, token);
-        self.connections.insert(token, connection);
+        self.out.tcp.insert(source, token);
+        self.out.connections.insert(token, connection);
         let mut datagram = [Datagram { proto: Proto::Tcp, source, payload: &mut first }];
-        self.core.receive(now, &mut datagram, &mut self.egress);
+        self.core.receive(now, &mut datagram, &mut self.egress, &mut |_| {});
         self.take_frames(token, now);
     }
 
     fn serve_connection(&mut self, event: Ready) {
         let now = Instant::now();
-        let Some(connection) = self.connections.get_mut(&event.token) else { return };
+        let Some(connection) = self.out.connections.get_mut(&event.token) else { return };
         let mut flow = Flow::Open;
         if event.readable {
             flow = connection.read(now);
@@ -248,13 +234,13 @@ impl<'a, C: Core> ShardLoop<'a, C> {
     }
 
     fn take_frames(&mut self, token: u64, now: Instant) {
-        let Some(connection) = self.connections.get_mut(&token) else { return };
+        let Some(connection) = self.out.connections.get_mut(&token) else { return };
         let source = connection.remote;
         loop {
             match connection.reader.next_frame() {
                 Ok(Some(payload)) => {
                     let mut datagram = [Datagram { proto: Proto::Tcp, source, payload }];
-                    self.core.receive(now, &mut datagram, &mut self.egress);
+                    self.core.receive(now, &mut datagram, &mut self.egress, &mut |_| {});
                 }
                 Ok(None) => return,
                 Err(_) => break,
@@ -264,58 +250,37 @@ impl<'a, C: Core> ShardLoop<'a, C> {
     }
 
     fn close_connection(&mut self, token: u64, now: Instant) {
-        let Some(connection) = self.connections.remove(&token) else { return };
+        let Some(connection) = self.out.connections.remove(&token) else { return };
         self.epoll.remove(connection.raw());
-        self.tcp.remove(&connection.remote);
+        self.out.tcp.remove(&connection.remote);
         self.core.tcp_closed(now, connection.remote);
     }
 
     fn sweep(&mut self, now: Instant) {
-        if self.connections.is_empty() || now < self.next_sweep {
+        if self.out.connections.is_empty() || now < self.next_sweep {
             return;
         }
         self.next_sweep = now + TCP_SWEEP_EVERY;
-        let idle: Vec<u64> = self.connections.iter().filter(|(_, c)| c.is_idle(now)).map(|(token, _)| *token).collect();
+        let idle: Vec<u64> =
+            self.out.connections.iter().filter(|(_, c)| c.is_idle(now)).map(|(token, _)| *token).collect();
         for token in idle {
             self.close_connection(token, now);
         }
     }
 
     fn flush(&mut self) {
-        if self.egress.transmits.is_empty() {
-            return;
-        }
-        if self.egress.transmits.len() >= FAN_OUT {
+        self.out.send(&self.context.sockets, &mut self.egress);
+        if self.out.take_sent() >= FAN_OUT {
             self.fan_out_until = Instant::now() + FAN_OUT_LASTS;
         }
-        self.sender.send(&self.context.sockets, &self.egress, |destination| self.routes.socket(destination));
-        if !self.connections.is_empty() {
-            self.flush_tcp();
-        }
-        self.egress.clear();
-        if self.egress.buffer.capacity() > EGRESS_KEPT {
-            self.egress.buffer.shrink_to(EGRESS_KEPT);
-        }
+        self.write_tcp();
     }
 
-    fn flush_tcp(&mut self) {
-        let mut touched: Vec<u64> = Vec::new();
-        for transmit in self.egress.transmits.iter().filter(|t| t.proto == Proto::Tcp) {
-            let Some(token) = self.tcp.get(&transmit.destination) else { continue };
-            let Some(connection) = self.connections.get_mut(token) else { continue };
-            let payload = self.egress.buffer.get(transmit.start..transmit.start + transmit.len).unwrap_or_default();
-            if !connection.queue(payload) {
-                self.counters.tcp_dropped += 1;
-            }
-            if touched.last() != Some(token) {
-                touched.push(*token);
-            }
-        }
-        let now = Instant::now();
-        for token in touched {
-            let Some(connection) = self.connections.get_mut(&token) else { continue };
+    fn write_tcp(&mut self) {
+        for token in self.out.take_touched() {
+            let Some(connection) = self.out.connections.get_mut(&token) else { continue };
             if connection.write() == Flow::Closed {
-                self.close_connection(token, now);
+                self.close_connection(token, Instant::now());
             } else if connection.wants_write() {
                 let _ = self.epoll.want_write(connection.raw(), token, true);
             }
@@ -381,7 +346,8 @@ impl<'a, C: Core> ShardLoop<'a, C> {
         let mut counters = self.counters;
         counters.core = self.carried.core;
         counters::add(&mut counters.core, &self.core.counters());
-        counters.sent = self.sender.counters();
+        counters.sent = self.out.sender.counters();
+        counters.tcp_dropped = self.out.tcp_dropped;
         counters.add_carried(&self.carried);
         *self.context.counters() = counters;
     }

@@ -84,10 +84,17 @@ impl Core for EchoCore {
         }
     }
 
-    fn receive(&mut self, now: Instant, datagrams: &mut [Datagram<'_>], egress: &mut Egress) {
+    fn receive(
+        &mut self,
+        now: Instant,
+        datagrams: &mut [Datagram<'_>],
+        egress: &mut Egress,
+        drain: &mut dyn FnMut(&mut Egress),
+    ) {
         self.counters.datagrams_in += datagrams.len() as u64;
         for datagram in datagrams {
             self.answer(now, datagram, egress);
+            drain(egress);
         }
     }
 

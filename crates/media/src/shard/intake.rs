@@ -25,7 +25,6 @@ impl Shard {
         for track in std::mem::take(&mut self.effects.changed) {
             self.retarget_subscribers(track);
         }
-        self.forward(now, datagrams, egress);
     }
 
     fn take_stun(&mut self, now: Instant, datagram: &Datagram<'_>, egress: &mut Egress) {
@@ -91,7 +90,13 @@ impl Shard {
     }
 
     /// Hands the batch to the subscribers, one after the other: the datagrams of each leave as one run.
-    fn forward(&mut self, now: Instant, datagrams: &[Datagram<'_>], egress: &mut Egress) {
+    pub(super) fn forward(
+        &mut self,
+        now: Instant,
+        datagrams: &[Datagram<'_>],
+        egress: &mut Egress,
+        drain: &mut dyn FnMut(&mut Egress),
+    ) {
         if self.batch.is_empty() {
             return;
         }
@@ -111,10 +116,13 @@ impl Shard {
         }
         let mut touched = std::mem::take(&mut self.touched);
         for key in touched.drain(..) {
+            let before = (egress.transmits.len(), egress.buffer.len());
             self.with_peer(now, key, egress, |peer, tracks, egress, effects| {
                 peer.forward(now, &batch, datagrams, tracks, egress, effects);
                 Ok(())
             });
+            self.count_out(egress, before);
+            drain(egress);
         }
         self.touched = touched;
         batch.clear();

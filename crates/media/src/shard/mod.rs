@@ -88,8 +88,23 @@ impl Shard {
 
     /// Takes one wake-up's datagrams. Egress is appended per subscriber so that runs to one destination are long.
     pub fn receive(&mut self, now: Instant, datagrams: &mut [Datagram<'_>], egress: &mut Egress) {
+        self.receive_draining(now, datagrams, egress, &mut |_| {});
+    }
+
+    /// The same, where `drain` may send and clear the egress after each subscriber: a fan-out to many is larger than
+    /// the processor's cache, and the first need not wait for the last.
+    pub fn receive_draining(
+        &mut self,
+        now: Instant,
+        datagrams: &mut [Datagram<'_>],
+        egress: &mut Egress,
+        drain: &mut dyn FnMut(&mut Egress),
+    ) {
         let before = (egress.transmits.len(), egress.buffer.len());
         self.take_in(now, datagrams, egress);
+        self.count_out(egress, before);
+        self.forward(now, datagrams, egress, drain);
+        let before = (egress.transmits.len(), egress.buffer.len());
         self.settle(now, egress);
         self.count_out(egress, before);
     }
