@@ -7,7 +7,7 @@ $(error Python 3.11 or newer is needed. On Debian 12: sudo apt-get install pytho
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check bench gen
+.PHONY: help setup up test check bench soak gen
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ check: ## Format, lint, types, import contracts; under a minute when warm
 
 bench: setup ## Measure the media server; PEER=<livekit-server binary> measures LiveKit beside it
 	@exec .venv/bin/python -m bench $(if $(PEER),--peer $(PEER))
+
+soak: setup ## Join and leave for MINUTES=60 and say whether the media server's memory stays flat
+	@exec .venv/bin/python -m bench.soak --minutes $(or $(MINUTES),60)
 
 gen: setup ## Write what is generated: the console's API client from our OpenAPI document
 	@.venv/bin/python -m tools.gen

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import generator, machine, servers, table
 from bench.measure import Bench, Effort, Starter
-from bench.rows import ROWS
+from bench.rows import GROUPS, ROWS, Row
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -18,7 +18,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 def main() -> int:
     arguments = _arguments()
     here = machine.describe()
-    chosen = [row for row in ROWS if arguments.row in row.name and (arguments.long or not row.long_only)]
+    chosen = _rows(arguments)
     _say("building the generator")
     binary = generator.build()
     bench = Bench(binary, _servers(arguments), Effort.long() if arguments.long else Effort.short(), _say)
@@ -38,11 +38,18 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--long", action="store_true", help="three repeats, longer windows")
     parser.add_argument("--row", default="", help="only rows whose name contains this")
+    parser.add_argument("--group", choices=(*GROUPS, "all"), default="main", help="which kind of rows (default main)")
     parser.add_argument("--no-joins", action="store_true", help="leave out the join times")
     parser.add_argument("--no-save", action="store_true", help="print only")
     parser.add_argument("--peer", default=os.environ.get("PEER", ""), help="a livekit-server binary to compare with")
     parser.add_argument("--only-peer", action="store_true", help="leave AuraLink out")
     return parser.parse_args()
+
+
+def _rows(arguments: argparse.Namespace) -> list[Row]:
+    groups = GROUPS if arguments.group == "all" else (arguments.group,)
+    named = [row for row in ROWS if row.group in groups and arguments.row in row.name]
+    return [row for row in named if arguments.long or not row.long_only]
 
 
 def _servers(arguments: argparse.Namespace) -> dict[str, Starter]:

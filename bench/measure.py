@@ -46,7 +46,7 @@ class Results:
     loads: dict[str, dict[str, list[Report]]] = field(default_factory=dict)
     """Row name, then server name: one report of the generator per repeat."""
     raw: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Row name: packets per CPU-second of a bare relay, by sendmmsg and by GSO."""
+    """Row name: packets per CPU-second of a bare relay: sendmmsg and GSO at the row's rate, and GSO flat out."""
     joins: dict[str, dict[str, Report]] = field(default_factory=dict)
     sdk_joins: dict[str, Report] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
@@ -71,7 +71,11 @@ class Bench:
                 if report:
                     self.results.loads.setdefault(row.name, {}).setdefault(name, []).append(report)
         self._say(f"{row.name}: raw UDP")
-        self.results.raw[row.name] = {"sendmmsg": self._raw(row, gso=False), "gso": self._raw(row, gso=True)}
+        self.results.raw[row.name] = {
+            "sendmmsg": self._raw(row, gso=False),
+            "gso": self._raw(row, gso=True),
+            "gso_flat_out": self._raw(row, gso=True, paced=False),
+        }
 
     def joins(self) -> None:
         for name, start in self._servers.items():
@@ -99,13 +103,13 @@ class Bench:
             self.results.failures.append(f"{what}: {error}")
             return None
 
-    def _raw(self, row: Row, *, gso: bool) -> float:
+    def _raw(self, row: Row, *, gso: bool, paced: bool = True) -> float:
         """Packets per CPU-second of a relay without any work, over the shapes of the row."""
         cpu_s_per_packet = 0.0
         for shape in row.shapes():
             options = ["--destinations", str(shape.destinations), "--packets-per-frame", str(shape.packets_per_frame)]
             options += ["--bytes", str(shape.bytes), "--gso", str(gso).lower(), "--server-core", str(SERVER_CORE)]
-            options += ["--seconds", str(self._effort.raw_seconds)]
+            options += ["--seconds", str(self._effort.raw_seconds), "--rate", str(shape.frames_per_s if paced else 0)]
             reports = [generator.run(self._binary, "udp", options, timeout_s=60) for _ in range(self._effort.repeats)]
             cpu_s_per_packet += shape.share / statistics.median(r["packets_per_cpu_s"] for r in reports)
         return 1 / cpu_s_per_packet

@@ -21,6 +21,8 @@ class Shape:
     destinations: int
     packets_per_frame: int
     bytes: int
+    frames_per_s: int
+    """Of all publishers together."""
     share: float
     """Part of the row's packets that have this shape."""
 
@@ -34,6 +36,8 @@ class Row:
     meeting: bool = False
     """Publishers subscribe to each other; there are no other subscribers."""
     packets_per_frame: int = PACKETS_PER_FRAME
+    fps: int = FRAMES_PER_S
+    group: str = "main"
     long_only: bool = False
 
     @property
@@ -47,21 +51,33 @@ class Row:
             *("--meeting", str(self.meeting).lower(), "--publish", self.publish),
             *(
                 "--packets-per-frame",
-                str(PACKETS_PER_FRAME),
+                str(self.packets_per_frame),
                 "--payload",
                 str(VIDEO_PAYLOAD),
                 "--fps",
-                str(FRAMES_PER_S),
+                str(self.fps),
             ),
         ]
 
     def shapes(self) -> list[Shape]:
-        video_per_s = self.packets_per_frame * FRAMES_PER_S if self.publish != "audio" else 0
+        video_per_s = self.packets_per_frame * self.fps if self.publish != "audio" else 0
         audio_per_s = AUDIO_PACKETS_PER_S if self.publish != "video" else 0
         total = video_per_s + audio_per_s
         shapes = [
-            Shape(self.receivers, self.packets_per_frame, VIDEO_PAYLOAD + OVERHEAD, video_per_s / total),
-            Shape(self.receivers, 1, AUDIO_PAYLOAD + OVERHEAD, audio_per_s / total),
+            Shape(
+                self.receivers,
+                self.packets_per_frame,
+                VIDEO_PAYLOAD + OVERHEAD,
+                self.publishers * self.fps,
+                video_per_s / total,
+            ),
+            Shape(
+                self.receivers,
+                1,
+                AUDIO_PAYLOAD + OVERHEAD,
+                self.publishers * AUDIO_PACKETS_PER_S,
+                audio_per_s / total,
+            ),
         ]
         return [shape for shape in shapes if shape.share > 0]
 
@@ -71,8 +87,26 @@ ROWS = [
     Row("video 1 to 10", 1, 10, "video"),
     Row("video 1 to 50", 1, 50, "video"),
     Row("video 1 to 200", 1, 200, "video"),
+    Row("video 10 to 20", 10, 20, "video"),
     Row("audio 10 to 50", 10, 50, "audio"),
+    Row("audio 10 to 100", 10, 100, "audio"),
+    Row("meeting 10 x 10, audio and video", 10, 0, "both", meeting=True),
     Row("video 1 to 200, three times the rate", 1, 200, "video", packets_per_frame=30, long_only=True),
     Row("audio 20 to 100", 20, 100, "audio", long_only=True),
-    Row("meeting 10 x 10, audio and video", 10, 0, "both", meeting=True),
+    # The same 25,000 packets a second to ever more subscribers, and in ever more streams to each.
+    Row("flat: audio 50 to 10", 50, 10, "audio", group="flat"),
+    Row("flat: audio 10 to 50", 10, 50, "audio", group="flat"),
+    Row("flat: audio 1 to 500", 1, 500, "audio", group="flat"),
+    # The same 15,000 packets a second, in frames of ten.
+    Row("flat: video 50 to 10", 50, 10, "video", fps=3, group="flat"),
+    Row("flat: video 5 to 10", 5, 10, "video", group="flat"),
+    Row("flat: video 1 to 50", 1, 50, "video", group="flat"),
+    Row("flat: video 1 to 500", 1, 500, "video", fps=3, group="flat"),
+    # About half of what one core forwards: what latency is promised for.
+    Row("half load: audio 10 to 200", 10, 200, "audio", group="half"),
+    Row("half load: video 1 to 40, four times the rate", 1, 40, "video", packets_per_frame=5, fps=240, group="half"),
+    # More than one core forwards.
+    Row("saturated: video 1 to 300, five times the rate", 1, 300, "video", packets_per_frame=50, group="saturated"),
+    Row("saturated: audio 40 to 300", 40, 300, "audio", group="saturated"),
 ]
+GROUPS = tuple(dict.fromkeys(row.group for row in ROWS))

@@ -27,7 +27,8 @@ def markdown(machine: Machine, results: Results, rows: list[Row], minutes: float
         "",
         f"Video is {FRAMES_PER_S} frames a second of {PACKETS_PER_FRAME} packets with {VIDEO_PAYLOAD} bytes, audio 50 "
         "packets a second with 80 bytes. Packets per CPU-second: what subscribers received, by the CPU time of the "
-        "whole server process and its children. Raw UDP: a relay with the same sends and no other work.",
+        "whole server process and its children. Raw UDP: a relay with the same sends at "
+        "the same rate and no other work; flat out: each frame when the one before is through.",
         "",
         *_loads(results, rows, peer),
         "",
@@ -59,7 +60,7 @@ def per_cpu_second(reports: list[Report]) -> float:
 
 def _loads(results: Results, rows: list[Row], peer: bool) -> list[str]:
     head = ["row", f"{OURS} /CPU-s", *([f"{PEER} /CPU-s", "ratio"] if peer else [])]
-    head += ["raw sendmmsg", "raw GSO", "of raw GSO", "received/s", "remarks"]
+    head += ["raw sendmmsg", "raw GSO", "of raw GSO", "raw GSO flat out", "received/s", "remarks"]
     lines = ["## Forwarded packets per server CPU-second", "", _line(head), _line(["---"] * len(head))]
     for row in rows:
         servers = results.loads.get(row.name, {})
@@ -72,6 +73,7 @@ def _loads(results: Results, rows: list[Row], peer: bool) -> list[str]:
             cells += [_count(other), f"{own / other:.1f}x" if own and other else "-"]
         cells += [_count(raw.get("sendmmsg")), _count(raw.get("gso"))]
         cells += [f"{own / raw['gso']:.0%}" if own and raw.get("gso") else "-"]
+        cells += [_count(raw.get("gso_flat_out"))]
         cells += [_count(median(ours, "received_per_s")) if ours else "-"]
         cells += ["; ".join(f"{name}: {remark}" for name in servers if (remark := remarks(servers[name]))) or "-"]
         lines.append(_line(cells))
