@@ -2,7 +2,9 @@
 
 import asyncio
 
+import pytest
 from livekit import rtc
+from livekit.rtc.participant import PublishDataError
 from tests.compat.clients import holds, joined, told
 from tests.compat.conftest import MediaServer, both_paths
 
@@ -90,3 +92,12 @@ async def test_metadata_and_attributes_are_shared_by_who_may_change_them(server:
         seen = bob.room.remote_participants["ann"]
         await holds("attributes arrive", lambda: dict(seen.attributes).get("mood") == "good")
         await holds("metadata arrives", lambda: seen.metadata == "about me")
+
+
+async def test_a_message_that_is_too_large_is_refused_and_the_next_one_arrives(server: MediaServer, room: str) -> None:
+    async with joined(server, room, "ann") as ann, joined(server, room, "bob") as bob:
+        await holds("ann sees bob", lambda: "bob" in ann.room.remote_participants)
+        with pytest.raises(PublishDataError):
+            await ann.say(bytes(100_000))
+        await ann.say(bytes(60_000))
+        assert await asyncio.wait_for(bob.messages.get(), 10) == bytes(60_000)

@@ -8,9 +8,11 @@ import pytest
 from livekit import rtc
 from livekit.rtc.participant import PublishDataTrackError
 from tests.compat.clients import holds, joined, told
-from tests.compat.conftest import MediaServer
+from tests.compat.conftest import MediaServer, both_paths
 from tests.compat.relays import signal_relay
 from tests.journeys.people import CALL_TIMEOUT_S, Call
+
+pytestmark = both_paths
 
 
 async def published(who: Call, others: list[Call], name: str) -> tuple[rtc.LocalDataTrack, list[rtc.RemoteDataTrack]]:

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from livekit import api, rtc
 from tests.compat.clients import holds, joined, told
-from tests.compat.conftest import MediaServer
+from tests.compat.conftest import MediaServer, both_paths
 from tests.journeys.people import CALL_TIMEOUT_S, Call
 
 
@@ -58,6 +58,7 @@ async def test_a_file_of_megabytes_arrives_whole_at_all_it_is_for(
             assert (info.name, dict(info.attributes or {})["year"]) == ("film.bin", "2026")
 
 
+@both_paths
 async def test_a_stream_for_one_reaches_nobody_else(server: MediaServer, room: str) -> None:
     async with three(server, room) as (ann, bob, cyd):
         bobs, cyds = incoming_bytes(bob, "note"), incoming_bytes(cyd, "note")
@@ -87,6 +88,7 @@ async def test_a_conversation_by_text_streams_keeps_its_order(server: MediaServe
             assert (identity, await text) == ("ann", f"line {number} ü")
 
 
+@both_paths
 async def test_a_remote_procedure_takes_and_gives_large_payloads_and_many_at_once(
     server: MediaServer, room: str
 ) -> None:
@@ -135,6 +137,7 @@ async def test_a_remote_procedure_that_fails_says_how(server: MediaServer, room:
         )
 
 
+@both_paths
 async def test_a_server_calls_a_participant(server: MediaServer, room: str) -> None:
     async with three(server, room) as (_, bob, _cyd), aiohttp.ClientSession() as http:
 

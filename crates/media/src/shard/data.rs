@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Shard;
-use crate::api::{Channel, PeerId, PeerRole, TrackId};
+use crate::api::{Channel, PeerId, TrackId};
 use crate::data::Message;
 use crate::data_track::{DataTrack, Published, Subscriber};
 use crate::slab::Key;
@@ -52,9 +52,6 @@ impl Shard {
         let (Some(peer), Some(track)) = (self.peers.get_mut(peer_key), self.data_tracks.get_mut(track_key)) else {
             return;
         };
-        if peer.role == PeerRole::Publisher {
-            return;
-        }
         match track.subscribers.iter_mut().find(|subscriber| subscriber.peer == peer_key) {
             Some(known) => known.handle = handle,
             None => {
