@@ -105,10 +105,12 @@ async def test_a_join_request_that_inflates_without_end_is_refused(server: Media
 
 async def test_a_very_long_request_line_is_accepted(server: MediaServer, room: str) -> None:
     request = JoinRequest(participant_attributes={"a": base64.b64encode(os.urandom(20_000)).decode()})
-    status, _ = await validate(server, server.token(room, "ann"), wrap(request))
+    status, _ = await validate(server, server.token(room, "ann", can_update_own_metadata=True), wrap(request))
     assert status == 200
     async with aiohttp.ClientSession() as client:
-        socket = await open_signal(server, client, server.token(room, "long"), wrap(request))
+        socket = await open_signal(
+            server, client, server.token(room, "long", can_update_own_metadata=True), wrap(request)
+        )
         message = await socket.receive(timeout=20)
         assert SignalResponse.FromString(message.data).HasField("join")
         await socket.close()
