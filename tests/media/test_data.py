@@ -19,7 +19,7 @@ from tests.media.scripted import Client, Server
 
 from auralink.media import data
 from auralink.media.keys import PLATFORM
-from auralink.media.replay import Destinations, ReliableHistory, ReplayLimits
+from auralink.media.replay import Destinations, ReliableHistory, ReplayBudget, ReplayLimits
 from auralink.media.session import Session
 
 
@@ -235,6 +235,22 @@ def test_the_history_is_bounded_in_bytes_per_publisher_and_room_and_in_age() -> 
     history.forget_before(now=30.5)
     assert not history.size_bytes
     assert history.beyond({"PA_ann": 0, "PA_cyd": 0}, somebody) == []
+
+
+def test_all_histories_together_are_bounded_and_a_closed_room_keeps_nothing() -> None:
+    budget = ReplayBudget(total=100)
+    first, second = ReliableHistory(budget=budget), ReliableHistory(budget=budget)
+    for sequence in range(1, 6):
+        first.add("PA_ann", sequence, Destinations(), bytes(20), now=1)
+    for sequence in range(1, 6):
+        second.add("PA_bob", sequence, Destinations(), bytes(20), now=1)
+    assert budget.used == first.size_bytes + second.size_bytes <= 100
+    first.clear()
+    second.add("PA_bob", 6, Destinations(), bytes(20), now=1)
+    assert budget.used == second.size_bytes == 20
+    second.forget_before(now=100)
+    assert budget.used == 0
+    assert not second.size_bytes
 
 
 def test_a_packet_with_a_known_nonce_is_sent_once() -> None:

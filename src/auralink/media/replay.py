@@ -56,11 +56,20 @@ class _Shelf:
     bytes: int = 0
 
 
+@dataclass
+class ReplayBudget:
+    """Bytes that all rooms of a server may keep together."""
+
+    total: int = 256 * 1024 * 1024
+    used: int = 0
+
+
 class ReliableHistory:
     """Bounded in age and bytes, per publisher and for the room. Times are of one monotonic clock, in seconds."""
 
-    def __init__(self, limits: ReplayLimits | None = None) -> None:
+    def __init__(self, limits: ReplayLimits | None = None, budget: ReplayBudget | None = None) -> None:
         self._limits = limits or ReplayLimits()
+        self._budget = budget or ReplayBudget()
         self._shelves: dict[str, _Shelf] = {}
         self._bytes = 0
 
@@ -74,9 +83,10 @@ class ReliableHistory:
         shelf.messages.append(_Kept(now, sequence, to, payload))
         shelf.bytes += len(payload)
         self._bytes += len(payload)
+        self._budget.used += len(payload)
         while shelf.bytes > self._limits.publisher_bytes:
             self._drop_oldest(shelf)
-        while self._bytes > self._limits.room_bytes:
+        while self._bytes > self._limits.room_bytes or (self._bytes and self._budget.used > self._budget.total):
             self._drop_oldest(max(self._shelves.values(), key=lambda s: s.bytes))
 
     def beyond(self, reached: Mapping[str, int], somebody: Addressee) -> list[bytes]:
@@ -97,7 +107,13 @@ class ReliableHistory:
             if not shelf.messages:
                 del self._shelves[publisher]
 
+    def clear(self) -> None:
+        self._shelves.clear()
+        self._budget.used -= self._bytes
+        self._bytes = 0
+
     def _drop_oldest(self, shelf: _Shelf) -> None:
         size = len(shelf.messages.popleft().payload)
         shelf.bytes -= size
         self._bytes -= size
+        self._budget.used -= size

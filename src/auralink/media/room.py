@@ -259,6 +259,7 @@ class Room:
             self.remove(participant, reason, tell_others=False)
             participant.disconnect_signal()
         self.lingering.end_room(self.id)
+        self.history.clear()
         self.events.record("room_finished", self.info(), end=end)
         self.on_change(self)
 

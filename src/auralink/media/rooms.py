@@ -47,6 +47,7 @@ from auralink.media.ice_servers import IceServers
 from auralink.media.limits import Limits
 from auralink.media.lingering import Lingering
 from auralink.media.participant import Connection, Participant
+from auralink.media.replay import ReliableHistory, ReplayBudget
 from auralink.media.revocations import Revocations
 from auralink.media.room import Room, RoomKey, RoomLimits, TenantLogs, leave
 from auralink.media.server_offers import ServerOffers
@@ -132,6 +133,7 @@ class Rooms:
         self._later = later
         self._lingering = Lingering(engine, later)
         self._ids = _Ids()
+        self._replay_budget = ReplayBudget()
         self._rooms: dict[RoomKey, Room] = {}
         self._by_id: dict[int, Room] = {}
         self._by_peer: dict[int, Room] = {}
@@ -181,6 +183,7 @@ class Rooms:
             lingering=self._lingering,
             sif_trailer=secrets.token_bytes(8),
             config=wanted,
+            history=ReliableHistory(budget=self._replay_budget),
             on_change=self._changed,
         )
         self._engine.create_room(room.id)
