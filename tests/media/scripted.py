@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from livekit.protocol.agent import Job
 from livekit.protocol.models import ParticipantInfo, RoomEndReason, TrackInfo
 from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.rtc import JoinRequest, SignalResponse
@@ -48,6 +49,7 @@ class RememberedEvents:
         track: TrackInfo | None = None,
         *,
         end: RoomEndReason | None = None,
+        job: Job | None = None,
     ) -> None:
         self.names.append(event)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from livekit.protocol.agent import Job
 from livekit.protocol.models import (
     Codec,
     DisconnectReason,
@@ -83,6 +84,7 @@ class EventLog(Protocol):
         track: TrackInfo | None = None,
         *,
         end: "RoomEndReason | None" = None,
+        job: Job | None = None,
     ) -> None: ...
 
 

@@ -329,7 +329,7 @@ class Rooms:
             client_configuration=self._ice.configuration(),
             server_version=SERVER_VERSION,
             server_region=self._defaults.region,
-            server_info=self._server_info(),
+            server_info=self.server_info(),
             subscriber_primary=me.subscriber_primary,
             ping_interval=PING_INTERVAL_S,
             ping_timeout=PING_TIMEOUT_S,
@@ -337,7 +337,7 @@ class Rooms:
             fast_publish=me.grant.can_publish and not self._ice.force_relay,
         )
 
-    def _server_info(self) -> ServerInfo:
+    def server_info(self) -> ServerInfo:
         return ServerInfo(
             edition=ServerInfo.Edition.Standard,
             version=SERVER_VERSION,
@@ -364,7 +364,7 @@ class Rooms:
                 reconnect=ReconnectResponse(
                     ice_servers=self._ice.of(me.sid),
                     client_configuration=self._ice.configuration(),
-                    server_info=self._server_info(),
+                    server_info=self.server_info(),
                     last_message_seq=me.reliable_seen,
                 )
             )

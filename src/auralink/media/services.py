@@ -6,6 +6,8 @@ from fastapi import APIRouter
 from google.protobuf.descriptor import FileDescriptor
 from livekit.protocol import agent_simulation, cloud_agent, connector, egress, ingress, sip
 
+from auralink.media.agent_dispatch import AgentDispatchService
+from auralink.media.agent_jobs import AgentJobs
 from auralink.media.rooms import Rooms
 from auralink.media.tokens import KeyRing
 from auralink.media.twirp import RoomService
@@ -14,8 +16,11 @@ from auralink.media.twirp_server import twirp_router
 _ABSENT = (egress, ingress, sip, connector, cloud_agent, agent_simulation)
 
 
-def livekit_services(rooms: Rooms, keys: KeyRing) -> APIRouter:
-    services = {"RoomService": RoomService(rooms).methods()}
+def livekit_services(rooms: Rooms, jobs: AgentJobs, keys: KeyRing) -> APIRouter:
+    services = {
+        "RoomService": RoomService(rooms).methods(),
+        "AgentDispatchService": AgentDispatchService(rooms, jobs).methods(),
+    }
     return twirp_router(services, absent_services(), keys)
 
 

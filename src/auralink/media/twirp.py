@@ -80,7 +80,7 @@ class RoomService:
         bounded(len(request.metadata.encode()), limits.metadata_bytes, METADATA_TOO_LARGE)
         for agent in request.agents:
             bounded(len(agent.metadata.encode()), limits.metadata_bytes, METADATA_TOO_LARGE)
-            bounded(_size(agent.attributes), limits.attributes_bytes, ATTRIBUTES_TOO_LARGE)
+            bounded(size_of(agent.attributes), limits.attributes_bytes, ATTRIBUTES_TOO_LARGE)
         if request.room_preset:
             raise TwirpError("invalid_argument", "unknown room configuration in create room request")
         if request.HasField("egress"):
@@ -145,9 +145,9 @@ class RoomService:
         limits = self._rooms.limits
         bounded(len(request.name.encode()), limits.name_bytes, "name length exceeds limits")
         bounded(len(request.metadata.encode()), limits.metadata_bytes, METADATA_TOO_LARGE)
-        bounded(_size(request.attributes), limits.attributes_bytes, ATTRIBUTES_TOO_LARGE)
+        bounded(size_of(request.attributes), limits.attributes_bytes, ATTRIBUTES_TOO_LARGE)
         room, me = self._somebody(request.room, request.identity, claims)
-        bounded(_size({**me.attributes, **request.attributes}), limits.attributes_bytes, ATTRIBUTES_TOO_LARGE)
+        bounded(size_of({**me.attributes, **request.attributes}), limits.attributes_bytes, ATTRIBUTES_TOO_LARGE)
         if request.name or request.metadata or request.attributes:
             apply_metadata(me, request.name, request.metadata, request.attributes)
             if not request.HasField("permission"):
@@ -234,5 +234,5 @@ def _administers(room: str, claims: Claims) -> None:
     permit(claims.video.room_admin and claims.video.room == room, "roomAdmin of this room")
 
 
-def _size(attributes: Mapping[str, str]) -> int:
+def size_of(attributes: Mapping[str, str]) -> int:
     return sum(len(key.encode()) + len(value.encode()) for key, value in attributes.items())

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import structlog
 from google.protobuf.json_format import MessageToJson
+from livekit.protocol.agent import Job
 from livekit.protocol.models import ParticipantInfo, RoomEndReason, TrackInfo
 from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.webhook import WebhookEvent
@@ -131,6 +132,7 @@ class TenantLog:
         track: TrackInfo | None = None,
         *,
         end: RoomEndReason | None = None,
+        job: Job | None = None,
     ) -> None:
         message = WebhookEvent(
             event=event,
@@ -139,6 +141,7 @@ class TenantLog:
             room=room,
             participant=participant,
             track=track,
+            job=job,
         )
         if end is not None:
             message.room_end_reason = end

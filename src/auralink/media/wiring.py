@@ -8,6 +8,10 @@ import structlog
 from auralink.kit.assembly import Assembly
 from auralink.kit.errors import Unavailable
 from auralink.kit.livekit import LiveKitSettings
+from auralink.media.agent_events import AgentEvents
+from auralink.media.agent_jobs import AgentJobs
+from auralink.media.agent_socket import agent_router
+from auralink.media.agent_workers import WorkerPool
 from auralink.media.configuring import advertised_addresses, further_pairs, ice_servers, limits, room_defaults
 from auralink.media.engine import Engine, EngineEvents
 from auralink.media.key_sync import KeySync
@@ -46,24 +50,27 @@ def install(assembly: Assembly, *, gateway: str | None) -> None:
     )
     key_sync.load()
     engine = _start(assembly, settings)
-    rooms = Rooms(engine, keys, webhooks, room_defaults(settings), limits(settings), ice_servers(settings))
+    agents = AgentJobs(WorkerPool(), keys)
+    events = AgentEvents(webhooks, agents, lambda key: rooms.find(key.name, tenant=key.tenant))
+    rooms = Rooms(engine, keys, events, room_defaults(settings), limits(settings), ice_servers(settings))
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
         async with webhooks.running():
-            events = EngineEvents(engine, rooms.on_event)
-            events.start()
+            engine_events = EngineEvents(engine, rooms.on_event)
+            engine_events.start()
             forget_metrics = MediaMetrics(engine, rooms, lambda: webhooks.waiting).register()
             try:
                 yield
             finally:
                 forget_metrics()
                 rooms.close()
-                events.stop()
+                engine_events.stop()
                 engine.close(_CLOSE_S)
 
     async def goodbye() -> None:
         rooms.shut_down()
+        await agents.drain()
 
     async def healthy() -> None:
         try:
@@ -76,7 +83,8 @@ def install(assembly: Assembly, *, gateway: str | None) -> None:
     server.add_router(signal_router(rooms, keys))
     server.add_router(whip_router(rooms, keys))
     server.add_router(whep_router(rooms, keys))
-    server.add_router(livekit_services(rooms, keys))
+    server.add_router(livekit_services(rooms, agents, keys))
+    server.add_router(agent_router(agents, keys, rooms.limits, rooms.server_info))
     server.add_router(regions_router(keys, settings.media_region, pair.media_public_url))
     server.health.add("engine", healthy)
     server.health.add("webhook journal", webhooks.check)
