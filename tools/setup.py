@@ -1,7 +1,7 @@
 """Sets the checkout up: `python3 -m tools.setup [--tests]`. Does only what is not done yet, so a second run is quick.
 
 Makes .venv from requirements.lock (every package by hash), the media core from the Rust sources, the console from web/,
-and for tests a Chromium. What it needs from the machine, and does not bring itself: Python >= 3.11, Rust, a C compiler.
+and for tests Chromium and Firefox. What it needs from the machine, and does not bring itself: Python >= 3.11, Rust, a C compiler.
 """
 
 import fcntl
@@ -33,7 +33,12 @@ from tools.steps import (
 _PYTHON = (3, 11)
 _RUST = (1, 85)
 _NODE = (20, 19)
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Debian packages the tests use, and the programs any of which will do.
+_TEST_PROGRAMS = {
+    "chromium": ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
+    "firefox-esr": ("firefox-esr", "firefox"),
+    "coturn": ("turnserver",),
+}
 
 
 def main() -> None:
@@ -47,8 +52,7 @@ def main() -> None:
             native()
             console()
             if for_tests:
-                browser()
-                relay()
+                test_programs()
         except StepFailed as error:
             fail(str(error))
     say(f"{paint('1', 'Set up')} {paint('2', f'{time.monotonic() - started:.1f} s')}")
@@ -181,18 +185,11 @@ def node_environment() -> dict[str, str]:
     return {"PATH": f"{folder / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
 
 
-def browser() -> None:
-    if any(shutil.which(name) for name in _BROWSERS):
-        return
-    with step("Chromium, for the browser tests", "1 min"):
-        apt_install("chromium", "The browser tests need Chromium or Chrome.")
-
-
-def relay() -> None:
-    if shutil.which("turnserver"):
-        return
-    with step("coturn, for the tests of relayed calls", "20 s"):
-        apt_install("coturn", "The tests of relayed calls need coturn's turnserver.")
+def test_programs() -> None:
+    for package, names in _TEST_PROGRAMS.items():
+        if not any(shutil.which(name) for name in names):
+            with step(f"{package}, for the tests", "1 min"):
+                apt_install(package, f"The tests need {' or '.join(names)}.")
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -6,6 +6,11 @@ export default tseslint.config(
   { ignores: ["dist", "src/api/schema.gen.ts"] },
   js.configs.recommended,
   {
+    // Runs in Node.js and hands functions to a page.
+    files: ["test/*.mjs"],
+    languageOptions: { globals: { process: "readonly", console: "readonly", window: "readonly", document: "readonly" } },
+  },
+  {
     files: ["**/*.{ts,tsx}"],
     extends: [...tseslint.configs.strictTypeChecked, hooks.configs.flat.recommended],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
