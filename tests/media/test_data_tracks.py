@@ -230,3 +230,13 @@ def test_blobs_can_be_turned_off() -> None:
     ann, client = server.join("ann")
     store(ann, "a", b"x")
     assert client.of("request_response")[0].reason == RequestResponse.NOT_ALLOWED
+
+
+def test_who_comes_to_many_data_tracks_is_told_of_all_handles_at_once() -> None:
+    server = Server()
+    for number in range(20):
+        session, _ = server.join(f"p{number}")
+        publish(session, 1)
+    _, client = server.join("late", all_data=True)
+    assert len(handles(client)) == 20
+    assert len(client.of("data_track_subscriber_handles")) == 1

@@ -5,8 +5,8 @@ engine rewrites it; here the handles are given out and told.
 """
 
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from livekit.protocol.models import DataTrackFrameEncoding, DataTrackInfo, DataTrackSchemaEncoding
 from livekit.protocol.rtc import (
@@ -40,9 +40,7 @@ class DataTracks:
     """The room's own, by identity."""
     tell: Callable[[Participant], None]
     """Announces a changed participant to the others."""
-
-    def all(self) -> list[DataTrack]:
-        return [track for participant in self.participants.values() for track in participant.data_tracks.values()]
+    _by_sid: dict[str, DataTrack] = field(default_factory=dict)
 
     # --- publishing ----------------------------------------------------------------------------------------------
 
@@ -65,11 +63,11 @@ class DataTracks:
             schema=request.schema if request.HasField("schema") else None,
         )
         track = DataTrack(self.new_id(), info, me)
-        me.data_tracks[info.sid] = track
+        me.data_tracks[info.sid] = self._by_sid[info.sid] = track
         self.engine.publish_data(me.peer, track.id, info.pub_handle)
         self.tell(me)
         for other in self.participants.values():
-            self._follow(other, track)
+            self._follow(other, [track])
         me.send(SignalResponse(publish_data_track_response=PublishDataTrackResponse(info=info)))
 
     def unpublish(self, me: Participant, request: UnpublishDataTrackRequest) -> None:
@@ -84,7 +82,7 @@ class DataTracks:
 
     def _end(self, track: DataTrack) -> None:
         me = track.publisher
-        del me.data_tracks[track.info.sid]
+        del me.data_tracks[track.info.sid], self._by_sid[track.info.sid]
         self.engine.unpublish_data(track.id)
         for other in self.participants.values():
             other.data_wishes.pop(track.info.sid, None)
@@ -102,9 +100,8 @@ class DataTracks:
                 self._end(track)
                 self._tell_ended(track)
             self.tell(me)
-        for track in list(me.data_tracks.values()):
-            for other in self.participants.values():
-                self._follow(other, track)
+        for other in self.participants.values():
+            self._follow(other, me.data_tracks.values())
 
     # --- subscribing ---------------------------------------------------------------------------------------------
 
@@ -112,52 +109,51 @@ class DataTracks:
         """Explicit (un)subscription; kept for tracks that are not there yet."""
         if len(me.data_wishes) + len(update.updates) > limits.wishes_per_participant:
             return
-        known = {track.info.sid: track for track in self.all()}
-        for wish in update.updates:
-            me.data_wishes[wish.track_sid] = wish.subscribe
-            if track := known.get(wish.track_sid):
-                self._follow(me, track)
+        me.data_wishes.update({wish.track_sid: wish.subscribe for wish in update.updates})
+        wished = {wish.track_sid for wish in update.updates}
+        self._follow(me, [track for sid in wished if (track := self._by_sid.get(sid))])
 
     def reconsider_subscriber(self, me: Participant) -> None:
         """It came to be connected, or its permissions changed."""
-        for track in self.all():
-            self._follow(me, track)
+        self._follow(me, self._by_sid.values())
 
     def left(self, me: Participant) -> None:
         """It is not in the room any more."""
         for track in list(me.data_tracks.values()):
             self._end(track)
 
-    def _follow(self, me: Participant, track: DataTrack) -> None:
-        """(Un)subscribe so that it matches what `me` wants and may have."""
-        sid = track.info.sid
-        wanted = (
-            me.active
-            and me is not track.publisher
-            and me.data_wishes.get(sid, me.auto_subscribe_data)
-            and me.grant.can_subscribe
-            and (me.grant.recorder or track.publisher.permits(me, sid))
-        )
-        if wanted and sid not in me.data_handles:
-            me.data_handles[sid] = handle = _next_handle(me)
-            self.engine.subscribe_data(me.primary, track.id, handle)
-        elif not wanted and sid in me.data_handles:
-            del me.data_handles[sid]
-            self.engine.unsubscribe_data(me.primary, track.id)
-        else:
-            return
-        self.tell_handles(me)
+    def _follow(self, me: Participant, tracks: Iterable[DataTrack]) -> None:
+        """(Un)subscribe so that it matches what `me` wants and may have; its handles are told once."""
+        before = dict(me.data_handles)
+        for track in tracks:
+            sid, wanted = track.info.sid, _wanted(me, track)
+            if wanted and sid not in me.data_handles:
+                me.data_handles[sid] = handle = _next_handle(me)
+                self.engine.subscribe_data(me.primary, track.id, handle)
+            elif not wanted and sid in me.data_handles:
+                del me.data_handles[sid]
+                self.engine.unsubscribe_data(me.primary, track.id)
+        if me.data_handles != before:
+            self.tell_handles(me)
 
     def tell_handles(self, me: Participant) -> None:
         """All that count from now on."""
         handles = DataTrackSubscriberHandles()
-        for track in self.all():
-            if handle := me.data_handles.get(track.info.sid):
-                told = handles.sub_handles[handle]
-                told.publisher_identity = track.publisher.identity
-                told.publisher_sid = track.publisher.sid
-                told.track_sid = track.info.sid
+        for sid, handle in me.data_handles.items():
+            publisher, told = self._by_sid[sid].publisher, handles.sub_handles[handle]
+            told.publisher_identity, told.publisher_sid, told.track_sid = publisher.identity, publisher.sid, sid
         me.send(SignalResponse(data_track_subscriber_handles=handles))
+
+
+def _wanted(me: Participant, track: DataTrack) -> bool:
+    sid = track.info.sid
+    return (
+        me.active
+        and me is not track.publisher
+        and me.data_wishes.get(sid, me.auto_subscribe_data)
+        and me.grant.can_subscribe
+        and (me.grant.recorder or track.publisher.permits(me, sid))
+    )
 
 
 def _next_handle(me: Participant) -> int:
