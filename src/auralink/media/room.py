@@ -15,6 +15,7 @@ from livekit.protocol.models import (
     DisconnectReason,
     ParticipantInfo,
     RoomEndReason,
+    TimedVersion,
     TrackInfo,
     TrackSource,
     VideoQuality,
@@ -57,6 +58,13 @@ SOURCES: dict[int, SourceName] = {
     TrackSource.SCREEN_SHARE: "screen_share",
     TrackSource.SCREEN_SHARE_AUDIO: "screen_share_audio",
 }
+STREAMS: dict[int, str] = {
+    TrackSource.MICROPHONE: "camera",
+    TrackSource.CAMERA: "camera",
+    TrackSource.SCREEN_SHARE: "screen",
+    TrackSource.SCREEN_SHARE_AUDIO: "screen",
+}
+"""Which tracks clients play in step, unless the publisher says it."""
 
 DEPARTED_KEPT = 100
 ENABLED_CODECS = [
@@ -287,10 +295,11 @@ class Room:
             stereo=request.stereo,
             disable_red=request.disable_red,
             encryption=request.encryption,
-            stream=request.stream,
+            stream=request.stream or STREAMS.get(request.source, "unknown"),
             audio_features=request.audio_features,
             backup_codec_policy=request.backup_codec_policy,
             packet_trailer_features=request.packet_trailer_features,
+            version=TimedVersion(unix_micro=time.time_ns() // 1_000),
         )
         track = PublishedTrack(self.ids.next(), request.cid, info, request, me)
         me.tracks[info.sid] = track

@@ -160,7 +160,7 @@ class RoomService:
         """As in LiveKit's open-source server: the request is judged, and then not carried out."""
         video = claims.raw.get("video") or {}
         _administers(request.room, claims)
-        permit(video.get("destinationRoom") == request.destination_room, "this destination room")
+        permit((video.get("destinationRoom") or "") == request.destination_room, "this destination room")
         if request.room == request.destination_room:
             raise TwirpError("invalid_argument", "destination room cannot be the same as source room")
         raise TwirpError("unimplemented", "not implemented: this server keeps participants in the room they joined.")
