@@ -1,6 +1,6 @@
 """The dual path: the server offers what a client receives; the engine and the clock are scripted."""
 
-from livekit.protocol.models import DataPacket, DisconnectReason, ParticipantInfo
+from livekit.protocol.models import DataPacket, DisconnectReason, ParticipantInfo, ParticipantPermission
 from livekit.protocol.rtc import JoinRequest, LeaveRequest, SignalRequest, SignalTarget
 from tests.media.scripted import Client, Server
 from tests.media.test_rooms import publish
@@ -56,6 +56,13 @@ def test_who_may_not_subscribe_is_active_with_the_connection_it_publishes_on() -
     assert not client.of("join")[0].subscriber_primary
     server.rooms.on_event(("connected", session.me.peer))
     assert session.me.active
+    assert not offers_made(server, session), "there is nothing to send"
+    server.rooms.set_permission(session.room, session.me, ParticipantPermission(can_subscribe=True))
+    ann, _ = server.join("bob")
+    publish(server, ann)
+    server.rooms.on_event(("offer_needed", session.me.receiver))
+    server.clock.advance(1)
+    assert offers_made(server, session) == [False]
 
 
 def test_the_first_offer_follows_the_join_and_holds_what_is_there() -> None:

@@ -279,7 +279,7 @@ class Rooms:
         me.send(SignalResponse(join=self._join_response(room, me)))
         self.send_token(me)
         room.add(me)
-        if me.offers:
+        if me.offers and me.subscriber_primary:
             me.offers.start()
         session = Session(room, me, self.limits, self._later)
         for track in request.add_track_requests:
@@ -376,7 +376,7 @@ class Rooms:
         me.send(SignalResponse(room_update=RoomUpdate(room=room.info())))
         self.send_token(me)
         if me.offers:
-            me.offers.start(ice_restart=True)
+            me.offers.restart()
         if request.HasField("sync_state"):
             session.sync_state(request.sync_state)
         if request.HasField("publisher_offer"):

@@ -56,11 +56,16 @@ class ServerOffers:
         self._candidates = Candidates(SignalTarget.SUBSCRIBER)
         self._closed = False
 
-    def start(self, *, ice_restart: bool = False) -> None:
-        """Offer at once. With `ice_restart` after the client was away: what it had not answered is offered again."""
-        self._cancel()
+    def start(self) -> None:
+        """Offer at once."""
         if not self._closed:
-            self._make(ice_restart=ice_restart)
+            self._make(ice_restart=False)
+
+    def restart(self) -> None:
+        """Restart ICE, as after the client was away; what it had not answered is offered again."""
+        if not self._closed and (self._newest or self._state is not _State.IDLE):
+            self._cancel()
+            self._make(ice_restart=True)
 
     def needed(self) -> None:
         """The engine has subscriptions without a section. What it says before an offer of its is in that offer."""

@@ -34,7 +34,7 @@ def simulate(room: Room, me: Participant, scenario: SimulateScenario, later: Lat
             # Without TURN of ours there is nothing to tell of TLS.
             room.candidate_choices.set(me.identity, _PROTOCOLS.get(scenario.switch_candidate_protocol))
             if me.offers:
-                me.offers.start(ice_restart=True)
+                me.offers.restart()
         case "subscriber_bandwidth":
             room.engine.limit_bandwidth(me.receiver, max(scenario.subscriber_bandwidth, 0))
         case "disconnect_signal_on_resume":
