@@ -8,6 +8,9 @@ export type Room = components["schemas"]["RoomOut"];
 export type JoinPolicy = Room["join_policy"];
 export type RoomPage = components["schemas"]["Page_RoomOut_"];
 export type Invite = components["schemas"]["InvitationOut"];
+export type Organization = components["schemas"]["OrganizationOut"];
+export type ApiKey = components["schemas"]["ApiKeyOut"];
+export type IssuedApiKey = components["schemas"]["IssuedApiKeyOut"];
 export type JoinToken = components["schemas"]["JoinOut"];
 
 const TIME_LIMIT_MS = 20_000;
@@ -40,6 +43,32 @@ export function createApi(session: Session) {
       answer(
         http.DELETE("/api/v1/rooms/{room_id}/participants/{identity}", {
           params: { path: { room_id, identity } },
+          ...limited(),
+        }),
+      ),
+    organizations: (): Promise<components["schemas"]["Page_OrganizationOut_"]> =>
+      answer(http.GET("/api/v1/organizations", { params: { query: { limit: 200 } }, ...limited() })),
+    apiKeys: (org_id: string, cursor: string | undefined): Promise<components["schemas"]["Page_ApiKeyOut_"]> =>
+      answer(
+        http.GET("/api/v1/organizations/{org_id}/api-keys", {
+          params: { path: { org_id }, query: { ...(cursor ? { cursor } : {}) } },
+          ...limited(),
+        }),
+      ),
+    createApiKey: (org_id: string, body: components["schemas"]["ApiKeyIn"]): Promise<IssuedApiKey> =>
+      answer(http.POST("/api/v1/organizations/{org_id}/api-keys", { params: { path: { org_id } }, body, ...limited() })),
+    rotateApiKey: (org_id: string, key_id: string, overlap_seconds: number): Promise<IssuedApiKey> =>
+      answer(
+        http.POST("/api/v1/organizations/{org_id}/api-keys/{key_id}/rotate", {
+          params: { path: { org_id, key_id } },
+          body: { overlap_seconds },
+          ...limited(),
+        }),
+      ),
+    revokeApiKey: (org_id: string, key_id: string): Promise<unknown> =>
+      answer(
+        http.DELETE("/api/v1/organizations/{org_id}/api-keys/{key_id}", {
+          params: { path: { org_id, key_id } },
           ...limited(),
         }),
       ),

@@ -3,6 +3,7 @@ import { lazy, Suspense, type ReactNode } from "react";
 import { BrowserRouter, Navigate, Outlet, Route, Routes, useLocation } from "react-router";
 import { asProblem } from "../api/problem";
 import type { Api } from "../api/client";
+import { ApiKeysPage } from "../pages/apikeys/ApiKeysPage";
 import { EndedPage } from "../pages/Ended";
 import { HomePage } from "../pages/Home";
 import { NotFoundPage, ProblemPage } from "../pages/Problems";
@@ -57,6 +58,7 @@ function Pages() {
         <Route element={<SignedIn />}>
           <Route path="/" element={<HomePage />} />
           <Route path="/profile" element={<ProfilePage />} />
+          <Route path="/api-keys" element={<ApiKeysPage />} />
           <Route path="/rooms/:roomId" element={<RoomPage />} />
         </Route>
         <Route path="/join/:code" element={<Started><GuestPage /></Started>} />

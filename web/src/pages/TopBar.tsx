@@ -1,4 +1,4 @@
-import { LogOut, UserRound } from "lucide-react";
+import { KeyRound, LogOut, UserRound } from "lucide-react";
 import { Link, useNavigate } from "react-router";
 import { setTheme, useTheme } from "../app/theme";
 import { useSession, useUser } from "../session/context";
@@ -36,6 +36,9 @@ function AccountMenu() {
       <MenuLine />
       <MenuItem icon={<UserRound size={17} />} onSelect={() => void navigate("/profile")}>
         Profile
+      </MenuItem>
+      <MenuItem icon={<KeyRound size={17} />} onSelect={() => void navigate("/api-keys")}>
+        API keys
       </MenuItem>
       <MenuChoice label="Appearance" value={theme} options={THEMES} onChange={setTheme} />
       <MenuLine />
