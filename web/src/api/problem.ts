@@ -81,7 +81,7 @@ function fieldProblems(value: unknown): FieldProblem[] {
     const loc: unknown = item["loc"];
     const field = text(item["field"]) ?? (Array.isArray(loc) ? text(loc.at(-1)) : undefined);
     const message = text(item["message"]) ?? text(item["msg"]);
-    return field && message ? [{ field: field.split(".").at(-1) ?? field, message: sentenceCase(message) }] : [];
+    return field && message ? [{ field: inputOf(field), message: sentenceCase(message) }] : [];
   });
 }
 
@@ -112,4 +112,9 @@ export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
   const title = error instanceof Error ? error.message : "Something went wrong";
   return new Problem({ status: 0, code: "unexpected", title });
+}
+
+/** The name of the input a problem belongs to: the last step of its place that is no position in a list. */
+function inputOf(place: string): string {
+  return place.split(".").findLast((step) => !/^\d+$/.test(step)) ?? place;
 }

@@ -29,7 +29,7 @@ export function CreateKeyDialog({ org, onClose, onIssued }: Issuing) {
   const refresh = useRefresh();
   const { form, busy, errors, problem } = useForm(
     async (values) => {
-      const hook = textOf(values, "webhook_urls.0").trim();
+      const hook = textOf(values, "webhook_urls").trim();
       const issued = await api.createApiKey(org, { name: textOf(values, "name").trim(), webhook_urls: hook ? [hook] : [] });
       await refresh();
       onIssued(issued);
@@ -43,11 +43,11 @@ export function CreateKeyDialog({ org, onClose, onIssued }: Issuing) {
         <Field label="Name" name="name" placeholder="Backend" autoComplete="off" error={errors["name"]} hint="Which app will use it." />
         <Field
           label="Webhook address (optional)"
-          name="webhook_urls.0"
+          name="webhook_urls"
           type="url"
           placeholder="https://app.example.org/livekit"
           autoComplete="off"
-          error={errors["webhook_urls.0"]}
+          error={errors["webhook_urls"]}
           hint="Told what happens in the rooms, signed by this key."
         />
         <Actions onClose={onClose}>
