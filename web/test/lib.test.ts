@@ -140,7 +140,7 @@ describe("problems", () => {
     const ours = problemFrom(answer(422), { title: "x", errors: [{ field: "email", message: "is taken" }] });
     expect(ours.field("email")).toBe("Is taken.");
     const listed = problemFrom(answer(422), { fields: [{ field: "webhook_urls.0", message: "no address" }] });
-    expect(listed.field("webhook_urls")).toBe("No address");
+    expect(listed.field("webhook_urls")).toBe("No address.");
     const theirs = problemFrom(answer(422), { detail: [{ loc: ["body", "name"], msg: "Too short" }] });
     expect(theirs.field("name")).toBe("Too short.");
   });
