@@ -122,6 +122,12 @@ def test_names_that_are_unknown_are_value_errors(engine: _native.Engine) -> None
         engine.subscribe(1, 1, quality="best")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("handle", [-1, 65_536])
+def test_a_handle_that_no_packet_can_carry_is_refused(engine: _native.Engine, handle: int) -> None:
+    with pytest.raises(OverflowError):
+        engine.publish_data(1, 1, handle)
+
+
 def test_what_names_nobody_is_answered_or_harmless(engine: _native.Engine) -> None:
     engine.create_peer(5, 99, "single")
     engine.offer(6, 3, "v=0")
@@ -132,6 +138,10 @@ def test_what_names_nobody_is_answered_or_harmless(engine: _native.Engine) -> No
     engine.unpublish(1)
     engine.set_muted(1, True)
     engine.unsubscribe(9, 1)
+    engine.publish_data(9, 90, 1)
+    engine.subscribe_data(9, 90, 1)
+    engine.unsubscribe_data(9, 90)
+    engine.unpublish_data(90)
     engine.send_data([9], "_lossy", b"x")
     assert next_events(engine, 4) == [
         ("peer_closed", 5, "internal", "no such room"),

@@ -109,7 +109,7 @@ def _send_metrics(room: Room, packet: DataPacket, sender: Participant) -> None:
         for p in room.participants.values()
         if p.active
         and p.grant.can_subscribe_metrics
-        and (p is sender or any(sid in p.subscriptions for sid in sender.tracks))
+        and (p is sender or sender.tracks.keys() & p.subscriptions or sender.data_tracks.keys() & p.data_handles)
     ]
     _deliver(room, takers, packet, packet.SerializeToString())
 
