@@ -391,6 +391,8 @@ pub struct ShardConfig {
 pub struct Limits {
     pub max_peers: usize,
     pub max_ssrcs_per_peer: usize,
+    /// RTP packets of one peer that are looked at in a second; the rest is dropped. A hundred cameras send fewer.
+    pub max_packets_per_s: u32,
     pub max_sdp_bytes: usize,
     pub max_sections: usize,
     pub max_data_message_bytes: usize,
@@ -413,6 +415,7 @@ impl Default for Limits {
         Limits {
             max_peers: 20_000,
             max_ssrcs_per_peer: 256,
+            max_packets_per_s: 20_000,
             // A browser writes about 3 kB per section: this is a meeting of 150 with everybody's audio and video.
             max_sdp_bytes: 1024 * 1024,
             max_sections: 1024,

@@ -74,6 +74,36 @@ fn a_client_that_moves_to_another_address_goes_on_hearing() {
 }
 
 #[test]
+fn a_flood_of_media_is_cut_to_its_cap() {
+    const CAP: usize = 500;
+    let mut limited = config();
+    limited.limits.max_packets_per_s = CAP as u32;
+    let (mut world, alice, bob, sender) = two_in_a_call_with(limited, &[]);
+    world.subscribe(bob, 10);
+    world.offer_to_receive(bob, 0, 0);
+    let audio = sender.audio.unwrap();
+    let mut sequence = 0;
+    let mut speak = |world: &mut World, packets: u64| {
+        for _ in 0..packets {
+            sequence += 1;
+            let timestamp = sequence as u32 * 960;
+            let rtp = Rtp { payload_type: OPUS, sequence, timestamp, marker: false, payload: vec![7; 20], level: None };
+            world.write_rtp(alice, audio, None, rtp);
+        }
+    };
+    world.run_with(1000, |world, _| speak(world, 4));
+    let heard = world.got(bob, OPUS).len();
+    assert!((CAP / 2..=2 * CAP).contains(&heard), "{heard} of 4000");
+    assert!(world.shard.counters().dropped_limit >= (4000 - 2 * CAP) as u64);
+    // Its own fault, and over when the flood is: nobody is closed.
+    world.run(1000);
+    world.clients[bob].received.clear();
+    world.run_with(1000, |world, ms| speak(world, u64::from(ms % 20 == 0)));
+    assert!(world.got(bob, OPUS).len() >= 45);
+    assert!(!world.has(|e| matches!(e, Event::PeerClosed { .. })));
+}
+
+#[test]
 fn a_slow_reader_of_reliable_data_is_closed_and_nobody_else() {
     let mut limited = config();
     limited.limits.max_data_queue_bytes = 300_000;

@@ -6,12 +6,13 @@ use std::time::Instant;
 use rustc_hash::FxHashMap;
 
 use super::streams::InSection;
-use crate::api::{Event, Kind};
+use crate::api::{Event, Kind, Limits};
 use crate::effects::Effects;
 use crate::negotiate::ExtensionIds;
 use crate::packet::{Fields, Packet};
 use crate::publish::clock::RemoteClock;
 use crate::publish::inbound::{Inbound, Role};
+use crate::publish::pace::Pace;
 use crate::publish::track::Track;
 use crate::slab::{Key, Slab};
 use crate::wire::WireError;
@@ -28,7 +29,7 @@ pub(crate) enum Refused {
     Malformed,
     /// Not from the peer, or seen before.
     Unauthentic,
-    /// More streams than allowed.
+    /// More streams or packets than allowed.
     Limit,
 }
 
@@ -67,10 +68,11 @@ pub(crate) struct Ingress {
     pub clock: RemoteClock,
     origin: Instant,
     pub(super) max_streams: usize,
+    pace: Pace,
 }
 
 impl Ingress {
-    pub fn new(now: Instant, max_streams: usize) -> Ingress {
+    pub fn new(now: Instant, limits: &Limits) -> Ingress {
         Ingress {
             context: None,
             sections: Vec::new(),
@@ -82,7 +84,8 @@ impl Ingress {
             feedback_ssrc: 0,
             clock: RemoteClock::default(),
             origin: now,
-            max_streams,
+            max_streams: limits.max_ssrcs_per_peer,
+            pace: Pace::new(now, limits.max_packets_per_s),
         }
     }
 
@@ -125,6 +128,9 @@ impl Ingress {
                 (self.admit(stream), len)
             }
         };
+        if !self.pace.admit(now) {
+            return Err(Refused::Limit);
+        }
         let packet: &[u8] = packet.get(..len).unwrap_or_default();
         if let Some(value) = header.extension(packet, self.ids.transport_cc).and_then(|v| v.first_chunk()) {
             self.arrivals.on_packet(u16::from_be_bytes(*value), now);

@@ -152,7 +152,7 @@ impl Peer {
             identity,
             transport_events: Vec::new(),
             negotiation,
-            ingress: Ingress::new(now, limits.max_ssrcs_per_peer),
+            ingress: Ingress::new(now, limits),
             published: Vec::new(),
             downs: Slab::new(),
             down_of: FxHashMap::default(),

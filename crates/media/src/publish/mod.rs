@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod inbound;
 pub(crate) mod nack;
+pub(crate) mod pace;
 pub(crate) mod rate;
 pub(crate) mod stats;
 pub(crate) mod store;

@@ -70,7 +70,11 @@ pub fn three_layers() -> Vec<Layer> {
 
 /// Alice publishes audio (track 10) and video (track 11); Bob can receive two of each and is subscribed to nothing.
 pub fn two_in_a_call(rids: &[&'static str]) -> (World, usize, usize, Sender) {
-    let mut world = World::new();
+    two_in_a_call_with(super::config(), rids)
+}
+
+pub fn two_in_a_call_with(config: ShardConfig, rids: &[&'static str]) -> (World, usize, usize, Sender) {
+    let mut world = World::with(config);
     let (alice, bob) = (world.client(1), world.client(2));
     let (audio, video) = world.offer(alice, |api| {
         World::channels(api);
