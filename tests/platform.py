@@ -26,6 +26,8 @@ class Platform:
 
     state: Path
     environment: dict[str, str] = field(default_factory=dict)
+    module: str = "auralink.cli"
+    """What is run; a test may wrap it."""
     gateway_port: int = 0
     media_port: int = 0
     media_tcp_port: int = 0
@@ -87,7 +89,7 @@ class Platform:
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "auralink.cli", *self.command],
+                [sys.executable, "-m", self.module, *self.command],
                 env=os.environ | self._settings(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

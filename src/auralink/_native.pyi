@@ -82,6 +82,9 @@ class Engine:
     def close(self, timeout_s: float) -> None:
         """Stop the threads and close the sockets. Idempotent."""
 
+    def inject_fault(self, shard: int, fault: Literal["panic", "stall"], seconds: float = 0.0) -> None:
+        """For tests of recovery: the shard's thread panics, or does nothing for `seconds`."""
+
     def create_room(self, room: int) -> None: ...
     def close_room(self, room: int) -> None: ...
     def create_peer(self, peer: int, room: int, role: RoleName, *, allow_pause: bool = False) -> None: ...

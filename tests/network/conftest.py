@@ -12,6 +12,9 @@ import pytest_asyncio
 from tests.compat.conftest import MediaServer
 from tests.network.relay import ENVIRONMENT, Network, network
 from tests.platform import Platform, running_platform
+from tests.whip.conftest import loopback_candidates
+
+__all__ = ["loopback_candidates"]
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,8 @@ pub struct Stats {
     pub events_dropped: u64,
     /// Gauge.
     pub commands_queued: u64,
+    /// Gauge: shards whose thread has not come round for `STUCK_AFTER`.
+    pub shards_stuck: u64,
 }
 
 impl Stats {
@@ -119,6 +121,7 @@ impl Stats {
             ("events_queued", self.events_queued),
             ("events_dropped", self.events_dropped),
             ("commands_queued", self.commands_queued),
+            ("net_shards_stuck", self.shards_stuck),
         ]);
         named
     }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use auralink_media::api::{CloseReason, Command, Event, PeerId, ShardConfig};
 use auralink_media::{Identity, Shard};
 
+use crate::beat::Beat;
 use crate::bound::Bound;
 use crate::config::{EngineConfig, QueueLimits, StartError};
 use crate::core::CoreFactory;
@@ -19,7 +20,7 @@ use crate::counters::{Stats, ThreadCounters};
 use crate::directory::{Directory, Route};
 use crate::events::{EventQueue, NetEvent};
 use crate::interfaces;
-use crate::mailbox::{Input, Mailbox};
+use crate::mailbox::{Fault, Input, Mailbox};
 use crate::supervisor::{self, Context};
 use crate::sys::EventFd;
 use crate::tcp::Acceptor;
@@ -47,6 +48,7 @@ impl std::error::Error for CommandError {}
 struct ShardHandle {
     mailbox: Arc<Mailbox>,
     counters: Arc<Mutex<ThreadCounters>>,
+    beat: Arc<Beat>,
 }
 
 struct Threads {
@@ -118,6 +120,7 @@ impl Engine {
                 directory: Arc::clone(&directory),
                 events: Arc::clone(&events),
                 counters: Arc::default(),
+                beat: Arc::new(Beat::new(Instant::now())),
                 stopping: Arc::clone(&stopping),
                 queues: config.queues,
                 gso: config.gso,
@@ -137,8 +140,11 @@ impl Engine {
             warnings: bound.warnings,
         };
         for context in &contexts {
-            let handle = ShardHandle { mailbox: Arc::clone(&context.mailbox), counters: Arc::clone(&context.counters) };
-            engine.shards.push(handle);
+            engine.shards.push(ShardHandle {
+                mailbox: Arc::clone(&context.mailbox),
+                counters: Arc::clone(&context.counters),
+                beat: Arc::clone(&context.beat),
+            });
         }
         engine.spawn(contexts, bound.tcp, factory, config.queues)?;
         Ok(engine)
@@ -237,6 +243,13 @@ impl Engine {
         Ok(())
     }
 
+    /// Makes a shard suffer, for tests of what follows. False: there is no such shard.
+    pub fn inject(&self, shard: usize, fault: Fault) -> bool {
+        let Some(handle) = self.shards.get(shard) else { return false };
+        handle.mailbox.push(Input::Fault(fault));
+        true
+    }
+
     /// Takes up to `max` events, oldest first.
     pub fn drain(&self, max: usize, into: &mut Vec<NetEvent>) {
         self.events.drain(max, into);
@@ -250,9 +263,11 @@ impl Engine {
     /// At most 100 ms old.
     pub fn stats(&self) -> Stats {
         let mut stats = Stats::default();
+        let now = Instant::now();
         for shard in &self.shards {
             stats.add(&shard.counters.lock().unwrap_or_else(PoisonError::into_inner));
             stats.commands_queued += shard.mailbox.len() as u64;
+            stats.shards_stuck += u64::from(shard.beat.is_stuck(now));
         }
         stats.events_queued = self.events.len() as u64;
         stats.events_dropped = self.events.dropped();

@@ -5,6 +5,7 @@
 //! as one GSO message, all messages in one `sendmmsg`. No allocation and no lock per packet. The crate's unsafe code is
 //! confined to `sys` (kernel objects), `udp` and `send` (message vectors).
 
+mod beat;
 mod bound;
 mod config;
 mod core;
@@ -26,8 +27,10 @@ mod sys;
 mod tcp;
 pub mod udp;
 
+pub use beat::STUCK_AFTER;
 pub use config::{EngineConfig, QueueLimits, StartError};
 pub use core::{Core, CoreFactory};
 pub use counters::Stats;
 pub use engine::{CommandError, Engine};
 pub use events::NetEvent;
+pub use mailbox::Fault;

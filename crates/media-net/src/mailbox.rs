@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use auralink_media::api::Command;
 
@@ -11,6 +12,16 @@ use crate::tcp::Handover;
 pub enum Input {
     Command(Command),
     Tcp(Handover),
+    Fault(Fault),
+}
+
+/// What a shard is made to suffer, to see that the rest survives it. Only tests ask for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Its thread panics.
+    Panic,
+    /// Its thread does nothing for so long.
+    Stall(Duration),
 }
 
 #[derive(Default)]

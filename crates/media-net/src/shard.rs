@@ -8,7 +8,7 @@ use auralink_media::api::{CloseReason, Command, Datagram, Egress, Event, PeerId,
 use crate::core::{Core, CoreFactory};
 use crate::counters::{self, ThreadCounters};
 use crate::events::NetEvent;
-use crate::mailbox::Input;
+use crate::mailbox::{Fault, Input};
 use crate::outbound::Outbound;
 use crate::supervisor::Context;
 use crate::sys::{Epoll, Ready};
@@ -88,6 +88,7 @@ impl<'a, C: Core> ShardLoop<'a, C> {
     pub fn run(mut self) -> io::Result<()> {
         loop {
             let timeout = self.timeout();
+            self.context.beat.waits();
             self.epoll.wait(timeout, &mut self.ready)?;
             if self.context.stopping() {
                 self.publish_counters();
@@ -96,6 +97,7 @@ impl<'a, C: Core> ShardLoop<'a, C> {
             self.gather();
             self.counters.wakeups += 1;
             let begun = Instant::now();
+            self.context.beat.works(begun);
             let commanded = self.take_inputs();
             let ready = std::mem::take(&mut self.ready);
             for event in &ready {
@@ -145,6 +147,8 @@ impl<'a, C: Core> ShardLoop<'a, C> {
                     self.core.command(Instant::now(), command);
                 }
                 Input::Tcp(handover) => self.adopt(handover),
+                Input::Fault(Fault::Panic) => std::panic::panic_any("a fault was asked for"),
+                Input::Fault(Fault::Stall(time)) => std::thread::sleep(time),
             }
         }
         self.inputs = inputs;

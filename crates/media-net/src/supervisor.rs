@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use auralink_media::api::ShardConfig;
 
+use crate::beat::Beat;
 use crate::config::QueueLimits;
 use crate::core::CoreFactory;
 use crate::counters::{self, ThreadCounters};
@@ -29,6 +30,7 @@ pub struct Context {
     pub directory: Arc<Mutex<Directory>>,
     pub events: Arc<EventQueue>,
     pub counters: Arc<Mutex<ThreadCounters>>,
+    pub beat: Arc<Beat>,
     pub stopping: Arc<AtomicBool>,
     pub queues: QueueLimits,
     pub gso: bool,

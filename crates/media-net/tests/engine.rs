@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use auralink_media::api::{Channel, CloseReason, Command, Event, PeerId, PeerOptions, PeerRole, RoomId};
-use auralink_media_net::{CommandError, Engine, EngineConfig, NetEvent, QueueLimits, StartError};
+use auralink_media_net::{CommandError, Engine, EngineConfig, Fault, NetEvent, QueueLimits, STUCK_AFTER, StartError};
 use support::{EchoFactory, PATIENCE, loopback, start, wait_for, wait_until};
 
 fn client(engine: &Engine, shard: usize) -> UdpSocket {
@@ -132,6 +132,20 @@ fn a_panicking_shard_starts_again_empty_and_says_which_rooms_are_gone() {
     wait_for(&engine, |event| matches!(event, NetEvent::Core(Event::OfferRejected { .. })).then_some(()));
     assert_eq!(ask(&client(&engine, 1), b"untouched"), b"untouched");
     wait_until("the failure in the counters", || engine.stats().shard_failures == 1 && engine.stats().core.peers == 0);
+}
+
+#[test]
+fn a_shard_that_stands_still_is_counted_until_it_comes_round() {
+    let engine = start(&EngineConfig { shards: 2, ..loopback() });
+    assert!(engine.inject(1, Fault::Stall(STUCK_AFTER + Duration::from_secs(2))));
+    assert!(!engine.inject(2, Fault::Panic), "there is no such shard");
+    wait_until("it is seen", || engine.stats().shards_stuck == 1);
+    assert_eq!(ask(&client(&engine, 0), b"untouched"), b"untouched");
+    wait_until("it is well again", || engine.stats().shards_stuck == 0);
+    assert_eq!(engine.stats().shard_failures, 0);
+    engine.inject(1, Fault::Panic);
+    wait_until("it fails", || engine.stats().shard_failures == 1);
+    assert_eq!(ask(&client(&engine, 1), b"again"), b"again");
 }
 
 #[test]

@@ -1,13 +1,25 @@
 //! Names and shapes of `_native.pyi`, both ways.
 
+use std::time::Duration;
+
 use auralink_media::api::{Channel, Event, Kind, Limits, OfferedSection, PeerId, PeerRole, Quality, Source, TrackId};
-use auralink_media_net::NetEvent;
+use auralink_media_net::{Fault, NetEvent};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 fn unknown(what: &str, name: &str) -> PyErr {
     PyValueError::new_err(format!("unknown {what}: {name:?}"))
+}
+
+pub fn fault(name: &str, seconds: f64) -> PyResult<Fault> {
+    match name {
+        "panic" => Ok(Fault::Panic),
+        "stall" => Duration::try_from_secs_f64(seconds)
+            .map(Fault::Stall)
+            .map_err(|_| PyValueError::new_err(format!("not a time in seconds: {seconds}"))),
+        other => Err(unknown("fault", other)),
+    }
 }
 
 pub fn role(name: &str) -> PyResult<PeerRole> {
@@ -80,6 +92,7 @@ pub fn limits(given: &Bound<'_, PyDict>) -> PyResult<Limits> {
             "max_data_queue_bytes" => limits.max_data_queue_bytes = value.extract()?,
             "max_lossy_queue_bytes" => limits.max_lossy_queue_bytes = value.extract()?,
             "max_data_bytes_per_s" => limits.max_data_bytes_per_s = value.extract()?,
+            "max_packets_per_s" => limits.max_packets_per_s = value.extract()?,
             "max_data_messages_per_s" => limits.max_data_messages_per_s = value.extract()?,
             "max_data_tracks_per_peer" => limits.max_data_tracks_per_peer = value.extract()?,
             "connect_timeout_ms" => limits.connect_timeout_ms = value.extract()?,

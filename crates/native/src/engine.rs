@@ -131,6 +131,15 @@ impl Engine {
         Ok(())
     }
 
+    #[pyo3(signature = (shard, fault, seconds = 0.0))]
+    fn inject_fault(&self, shard: usize, fault: &str, seconds: f64) -> PyResult<()> {
+        let fault = convert::fault(fault, seconds)?;
+        if self.engine()?.inject(shard, fault) {
+            return Ok(());
+        }
+        Err(PyValueError::new_err(format!("there is no shard {shard}")))
+    }
+
     fn create_room(&self, py: Python<'_>, room: u64) -> PyResult<()> {
         self.send(py, Command::CreateRoom { room: RoomId(room) })
     }

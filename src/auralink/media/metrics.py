@@ -9,7 +9,9 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from auralink.media.engine import Engine
 from auralink.media.rooms import Rooms
 
-_GAUGES = frozenset({"peers", "tracks", "subscriptions", "data_tracks", "events_queued", "commands_queued"})
+_GAUGES = frozenset(
+    {"peers", "tracks", "subscriptions", "data_tracks", "events_queued", "commands_queued", "net_shards_stuck"}
+)
 """Names of the engine's statistics that go down as well; all others only count up."""
 
 

@@ -260,12 +260,13 @@ class Room:
         self,
         reason: "DisconnectReason",
         end: "RoomEndReason" = RoomEndReason.ROOM_END_API_DELETE,
+        action: "LeaveRequest.Action" = LeaveRequest.Action.DISCONNECT,
     ) -> None:
         if self.closed:
             return
         self.closed = True
         for participant in list(self.participants.values()):
-            participant.send(leave(reason))
+            participant.send(leave(reason, action))
             self.remove(participant, reason, tell_others=False)
             participant.disconnect_signal()
         self.lingering.end_room(self.id)

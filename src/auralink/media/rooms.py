@@ -512,9 +512,7 @@ class Rooms:
         """Its peers are gone; clients build new ones, into a new room of the same name."""
         if (room := self._by_id.get(room_id)) is None:
             return
-        for participant in room.participants.values():
-            participant.send(leave(DisconnectReason.MIGRATION, LeaveRequest.Action.RECONNECT))
-        room.close(DisconnectReason.MIGRATION, RoomEndReason.ROOM_END_SUPERSEDED)
+        room.close(DisconnectReason.MIGRATION, RoomEndReason.ROOM_END_SUPERSEDED, LeaveRequest.Action.RECONNECT)
 
     def _speakers(self, room: Room, levels: list[tuple[int, float, bool]]) -> None:
         speakers = []

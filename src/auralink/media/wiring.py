@@ -74,9 +74,11 @@ def install(assembly: Assembly, *, gateway: str | None) -> None:
 
     async def healthy() -> None:
         try:
-            engine.stats()
+            stuck = engine.stats().get("net_shards_stuck", 0)
         except RuntimeError as error:
             raise Unavailable("The media engine has stopped.") from error
+        if stuck:
+            raise Unavailable(f"{stuck} of the media engine's shards do not come round.")
 
     server = assembly.server("media")
     server.open_to_any_origin = True
