@@ -1,5 +1,6 @@
 """`auralink serve media` alone: LiveKit's development pair on loopback, and LiveKit's config.yaml."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from livekit import api
 from tests.compat.clients import joined
 from tests.compat.conftest import MediaServer
+from tests.media.test_external_address import answer, stun_server
 from tests.platform import free_ports, serving_media
 
 CONFIG = """
@@ -100,6 +102,15 @@ async def test_a_config_of_livekits_is_applied_and_told(tmp_path: Path) -> None:
         said = " ".join(media.last_words().split())
         assert "not applied redis rooms are of this process alone" in said
         assert "first key that" not in said
+
+
+async def test_the_external_address_is_asked_for_and_told_to_clients(tmp_path: Path) -> None:
+    async with stun_server(lambda transaction: answer("127.0.0.1", transaction)) as stun:
+        environment = {"AURALINK_MEDIA_EXTERNAL_IP": "true", "AURALINK_MEDIA_STUN_SERVERS": json.dumps([stun])}
+        async with serving_media(tmp_path / "state", "--dev", **environment) as media:
+            assert "External address 127.0.0.1" in " ".join(media.last_words().split())
+            async with joined(MediaServer(media.media_url, "devkey", "secret"), "lobby", "ann"):
+                pass
 
 
 def test_a_slip_in_the_config_ends_the_start(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ Readers: `read_events(tx, after=...)`, the `Relay` (a named cursor and a handler
 """
 
 from auralink.kit.outbox.notifications import Notifier
-from auralink.kit.outbox.reader import StoredEvent, read_events
+from auralink.kit.outbox.reader import StoredEvent, last_position, read_events
 from auralink.kit.outbox.relay import Relay
 from auralink.kit.outbox.stream import EventStreams
 from auralink.kit.outbox.writer import write_events
 
-__all__ = ["EventStreams", "Notifier", "Relay", "StoredEvent", "read_events", "write_events"]
+__all__ = ["EventStreams", "Notifier", "Relay", "StoredEvent", "last_position", "read_events", "write_events"]
