@@ -1,7 +1,8 @@
 """Sets the checkout up: `python3 -m tools.setup [--tests]`. Does only what is not done yet, so a second run is quick.
 
 Makes .venv from requirements.lock (every package by hash), the media core from the Rust sources, the console from web/,
-and for tests Chromium and Firefox. What it needs from the machine, and does not bring itself: Python >= 3.11, Rust, a C compiler.
+and for tests Chromium, Firefox and agents. What it needs from the machine, and does not bring itself: Python >= 3.11,
+Rust, a C compiler.
 """
 
 import fcntl
@@ -53,6 +54,7 @@ def main() -> None:
             console()
             if for_tests:
                 test_programs()
+                agents()
         except StepFailed as error:
             fail(str(error))
     say(f"{paint('1', 'Set up')} {paint('2', f'{time.monotonic() - started:.1f} s')}")
@@ -190,6 +192,20 @@ def test_programs() -> None:
         if not any(shutil.which(name) for name in names):
             with step(f"{package}, for the tests", "1 min"):
                 apt_install(package, f"The tests need {' or '.join(names)}.")
+
+
+def agents() -> None:
+    """A real agent worker for the tests, of about 310 MB: it pins an older LiveKit SDK than ours."""
+    folder, lock = TOOLS / "agents-venv", ROOT / "tests" / "agents" / "requirements.lock"
+    python = folder / "bin" / "python"
+    stamp = Stamp(folder / ".locked", digest(lock, salt=sys.version))
+    if stamp.current(python):
+        return
+    with step("livekit-agents, for the agents' tests", "20 s"):
+        shutil.rmtree(folder, ignore_errors=True)
+        run(BIN / "uv", "venv", "-q", "--python", sys.executable, folder)
+        run(BIN / "uv", "pip", "install", "-q", "--require-hashes", "--python", python, "-r", lock)
+    stamp.set()
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from tools.setup import node_environment
 from tools.steps import BIN, ROOT, StepFailed, fail, paint, run, say
 
 # These measure real media in real time, or drive a browser: they have the machine to themselves.
-_ALONE = ("journeys", "web", "compat", "media", "browser", "whip", "network")
+_ALONE = ("agents", "journeys", "web", "compat", "media", "browser", "whip", "network")
 
 
 @dataclass(frozen=True)
