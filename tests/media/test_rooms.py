@@ -158,6 +158,27 @@ def test_nothing_tells_of_a_hidden_participant() -> None:
     assert len(ghost_client.of("connection_quality")) == 1
 
 
+def test_a_change_of_quality_is_told_to_those_who_take_something_of_the_participant() -> None:
+    server = Server()
+    ann, ann_client = server.join("ann")
+    publish(server, ann)
+    bob, bob_client = server.join("bob")
+    _, cyd_client = server.join("cyd")
+    server.rooms.on_event(("quality", bob.me.peer, 4.9))
+    assert len(bob_client.of("connection_quality")) == 1
+    assert not ann_client.of("connection_quality"), "she takes nothing of his"
+    for score in (4.8, 4.9, 2.0):
+        server.rooms.on_event(("quality", ann.me.peer, score))
+    for client in (ann_client, cyd_client):
+        told = [update.updates[0].score for update in client.of("connection_quality")]
+        assert told == pytest.approx([4.8, 2.0]), "only when it becomes another quality"
+    _, dan_client = server.join("dan")
+    dan = next(p for p in ann.room.participants.values() if p.identity == "dan")
+    server.rooms.on_event(("quality", dan.peer, 4.9))
+    first = dan_client.of("connection_quality")[0]
+    assert {info.participant_sid for info in first.updates} == {dan.sid, ann.me.sid}, "with those known already"
+
+
 def test_a_full_room_refuses_and_agents_do_not_count() -> None:
     server = Server()
     config = {"roomConfig": {"maxParticipants": 1}}

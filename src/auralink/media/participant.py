@@ -14,7 +14,7 @@ from livekit.protocol.models import (
     TrackInfo,
     TrackType,
 )
-from livekit.protocol.rtc import AddTrackRequest, SignalResponse, SignalTarget
+from livekit.protocol.rtc import AddTrackRequest, ConnectionQualityInfo, SignalResponse, SignalTarget
 
 from auralink.media.engine import KindName, OfferedSection, QualityName
 from auralink.media.resume_cuts import ResumeCuts
@@ -103,6 +103,8 @@ class Participant:
     """Sids of the tracks it wants and was told it may not have."""
     scores: dict[int, float] = field(default_factory=dict)
     """Quality of its connections by the engine's id, 1 (bad) to 5."""
+    quality: ConnectionQualityInfo | None = None
+    """What was told of it last."""
     subscriber_primary: bool = False
     """On the dual path: the connection it receives on is the one that makes it active and carries our data."""
     auto_subscribe: bool = True
@@ -187,6 +189,10 @@ class Participant:
         """A subscription ended: where the server offers, the client learns it from the next offer."""
         if self.offers:
             self.offers.changed()
+
+    def takes(self, other: "Participant") -> bool:
+        """Is it subscribed to anything of `other`?"""
+        return not self.subscriptions.keys().isdisjoint(other.tracks)
 
     def permits(self, other: "Participant", sid: str) -> bool:
         """May `other` take our track?"""

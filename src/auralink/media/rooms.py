@@ -525,26 +525,35 @@ class Rooms:
             room.broadcast(SignalResponse(speakers_changed=SpeakersChanged(speakers=speakers)))
 
     def _quality(self, room: Room, me: Participant, score: float) -> None:
+        """Tell `me` and those who take something of it, when its quality became another one (as LiveKit does)."""
         # LOST is never said: browsers reconnect on it while the engine decides by itself when a peer is gone.
         quality = ConnectionQuality.POOR
         if score >= _EXCELLENT_SCORE:
             quality = ConnectionQuality.EXCELLENT
         elif score >= _GOOD_SCORE:
             quality = ConnectionQuality.GOOD
-        update = ConnectionQualityUpdate(
-            updates=[ConnectionQualityInfo(participant_sid=me.sid, quality=quality, score=max(score, 1.0))]
-        )
-        message = SignalResponse(connection_quality=update)
-        if me.grant.hidden:
-            me.send(message)
-        else:
-            room.broadcast(message)
+        known = me.quality
+        if known is not None and known.quality == quality:
+            return
+        me.quality = ConnectionQualityInfo(participant_sid=me.sid, quality=quality, score=max(score, 1.0))
+        others = [other for other in room.participants.values() if other is not me]
+        heard = [] if known else [o.quality for o in others if o.quality and not o.grant.hidden and me.takes(o)]
+        me.send(_qualities([me.quality, *heard]))
+        if not me.grant.hidden:
+            message = _qualities([me.quality])
+            for other in others:
+                if other.takes(me):
+                    other.send(message)
 
     def _stream_state(self, room: Room, me: Participant, track_id: int, paused: bool) -> None:
         if track := room.tracks.get(track_id):
             state = StreamState.PAUSED if paused else StreamState.ACTIVE
             info = StreamStateInfo(participant_sid=track.publisher.sid, track_sid=track.info.sid, state=state)
             me.send(SignalResponse(stream_state_update=StreamStateUpdate(stream_states=[info])))
+
+
+def _qualities(infos: list[ConnectionQualityInfo]) -> SignalResponse:
+    return SignalResponse(connection_quality=ConnectionQualityUpdate(updates=infos))
 
 
 def _given(request: JoinRequest) -> dict[str, str]:
