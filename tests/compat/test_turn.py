@@ -11,11 +11,20 @@ from tests.compat.turn import SECRET, coturn
 from tests.journeys.people import CALL_TIMEOUT_S, Call
 from tests.platform import serving_media
 
-RELAY_ONLY = rtc.RoomOptions(rtc_config=rtc.RtcConfiguration(ice_transport_type=rtc.IceTransportType.TRANSPORT_RELAY))
+RELAY_ONLY = rtc.RtcConfiguration(ice_transport_type=rtc.IceTransportType.TRANSPORT_RELAY)
 
 
-@pytest.mark.parametrize("forced", [False, True], ids=["by_the_client", "by_the_server"])
-async def test_a_call_through_the_relay_alone_carries_media(tmp_path: Path, forced: bool) -> None:
+@pytest.mark.parametrize(
+    ("options", "forced"),
+    [
+        pytest.param(rtc.RoomOptions(rtc_config=RELAY_ONLY), False, id="by_the_client"),
+        pytest.param(rtc.RoomOptions(rtc_config=RELAY_ONLY, single_peer_connection=False), False, id="dual_path"),
+        pytest.param(rtc.RoomOptions(), True, id="by_the_server"),
+    ],
+)
+async def test_a_call_through_the_relay_alone_carries_media(
+    tmp_path: Path, options: rtc.RoomOptions, forced: bool
+) -> None:
     async with coturn(tmp_path) as relay:
         servers = [{"host": "127.0.0.1", "port": relay.port, "secret": SECRET, "ttl": 600}]
         settings = {
@@ -24,7 +33,6 @@ async def test_a_call_through_the_relay_alone_carries_media(tmp_path: Path, forc
         }
         async with serving_media(tmp_path / "state", "--dev", **settings) as media, Call() as ann, Call() as bob:
             server = MediaServer(media.media_url, "devkey", "secret")
-            options = rtc.RoomOptions() if forced else RELAY_ONLY
             for call, identity in ((ann, "ann"), (bob, "bob")):
                 connected = call.room.connect(server.url, server.token("relayed", identity), options)
                 await asyncio.wait_for(connected, CALL_TIMEOUT_S)

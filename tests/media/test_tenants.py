@@ -9,6 +9,7 @@ import pytest
 from livekit.protocol.rtc import JoinRequest
 from tests.media.scripted import KEY, Client, Server
 
+from auralink.kit.errors import Unavailable
 from auralink.kit.testing import VirtualClock
 from auralink.media.keys import PLATFORM, FormerSecret, KeyPair
 from auralink.media.tokens import KeyRing, TokenRefused, UnknownKey
@@ -113,3 +114,15 @@ async def test_the_former_secret_works_until_its_time_and_the_new_one_signs() ->
 def test_a_tenant_cannot_take_the_platforms_key() -> None:
     server = served(KeyPair(KEY, "what somebody wishes the secret to be, long", "org_evil"))
     assert server.keys.verify(server.token("ann")).tenant == PLATFORM
+
+
+def test_one_tenant_cannot_use_up_the_servers_rooms() -> None:
+    server = served(ACME, BOLT)
+    server.rooms.limits = replace(server.rooms.limits, rooms_per_tenant=2)
+    for name in ("one", "two"):
+        called(server, "CreateRoom", ACME.key, {"name": name})
+    with pytest.raises(Unavailable):
+        called(server, "CreateRoom", ACME.key, {"name": "three"})
+    called(server, "CreateRoom", ACME.key, {"name": "one"})  # is there already
+    for key in (BOLT.key, KEY):
+        called(server, "CreateRoom", key, {"name": "three"})

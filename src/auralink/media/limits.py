@@ -36,6 +36,8 @@ class Limits:
     requests_per_s: int = 100
     """And in the long run; what comes faster waits in the client's socket."""
     rooms: int = 10_000
+    rooms_per_tenant: int = 2_000
+    """Of an organisation's key pairs, so that one that leaked cannot use up the server's rooms."""
 
     def track_problem(self, texts: Iterable[str]) -> str | None:
         """Which of the texts of an AddTrack is too long, if any."""

@@ -44,6 +44,7 @@ from auralink.kit.errors import AuraError, InvalidInput, NotFound, Unavailable
 from auralink.media import data
 from auralink.media.engine import Engine
 from auralink.media.ice_servers import IceServers
+from auralink.media.keys import PLATFORM
 from auralink.media.limits import Limits
 from auralink.media.lingering import Lingering
 from auralink.media.participant import Connection, Participant
@@ -165,6 +166,8 @@ class Rooms:
             raise InvalidInput("The room's name is empty or too long.")
         if len(self._rooms) >= self.limits.rooms:
             raise Unavailable("This server has as many rooms as it may have.")
+        if tenant != PLATFORM and len(self.of(tenant)) >= self.limits.rooms_per_tenant:
+            raise Unavailable("This organisation has as many rooms as it may have.")
         wanted = config or RoomConfiguration()
         limits = RoomLimits(
             empty_timeout_s=wanted.empty_timeout or self._defaults.empty_timeout_s,
