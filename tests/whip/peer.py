@@ -143,11 +143,13 @@ class Restartable:
         self._transport: Any = connection.getTransceivers()[0].sender.transport.transport
         self._received: asyncio.Queue[bytes] = asyncio.Queue()
         self._readers = [asyncio.create_task(self._read(self._transport._connection))]
-        self._transport._recv = self._received.get
+        self._taken_over = asyncio.Event()
+        self._transport._recv = self._recv
         self.fresh = Connection(ice_controlling=True)
 
     async def fragment(self, mid: str) -> str:
         """What the client sends to restart."""
+        await self._taken_over.wait()  # until then DTLS waits for one more packet of the first connection
         await self.fresh.gather_candidates()
         candidates = [f"a=candidate:{c.to_sdp()}" for c in self.fresh.local_candidates]
         ours = [f"a=ice-ufrag:{self.fresh.local_username}", f"a=ice-pwd:{self.fresh.local_password}"]
@@ -172,6 +174,10 @@ class Restartable:
             reader.cancel()
         await asyncio.gather(*self._readers, return_exceptions=True)
         await self.fresh.close()
+
+    async def _recv(self) -> bytes:
+        self._taken_over.set()
+        return await self._received.get()
 
     async def _read(self, connection: Connection) -> None:
         while True:
