@@ -139,6 +139,40 @@ def test_who_resumes_hears_of_those_who_left_meanwhile() -> None:
     assert told == {"bob": ParticipantInfo.State.DISCONNECTED, "ann": ParticipantInfo.State.ACTIVE}
 
 
+def test_what_was_to_be_told_meanwhile_is_told_after_the_resume() -> None:
+    server = Server()
+    ann, client = server.join("ann")
+    bob, _ = server.join("bob")
+    taken = publish(server, bob)
+    mine = publish(server, ann, cid="mine")
+    server.rooms.signal_lost(ann, client.connection)
+    bob.handle(SignalRequest(subscription_permission={"all_participants": False}))
+    server.rooms.on_event(("track_ended", ann.me.tracks[mine].id))
+    back = Client()
+    claims = server.keys.verify(server.token("ann"))
+    server.rooms.resume(claims, JoinRequest(participant_sid=ann.me.sid), back.connection)
+    assert back.received[0].HasField("reconnect")
+    assert [(u.track_sid, u.allowed) for u in back.of("subscription_permission_update")] == [(taken, False)]
+    assert [u.track_sid for u in back.of("track_unpublished")] == [mine]
+    again = Client()
+    server.rooms.resume(claims, JoinRequest(participant_sid=ann.me.sid), again.connection)
+    assert not again.of("track_unpublished"), "once is enough"
+
+
+def test_what_is_kept_for_who_is_away_is_bounded() -> None:
+    server = Server()
+    ann, client = server.join("ann")
+    server.rooms.signal_lost(ann, client.connection)
+    for number in range(2_000):
+        ann.handle(SignalRequest(mute={"sid": f"TR_{number}"}))
+    back = Client()
+    claims = server.keys.verify(server.token("ann"))
+    server.rooms.resume(claims, JoinRequest(participant_sid=ann.me.sid), back.connection)
+    told = back.of("request_response")
+    assert len(told) == 500
+    assert told[-1].mute.sid == "TR_1999"
+
+
 def test_a_name_without_end_is_refused() -> None:
     server = Server()
     session, client = server.join("ann")

@@ -17,6 +17,7 @@ from livekit.protocol.models import (
 from livekit.protocol.rtc import AddTrackRequest, ConnectionQualityInfo, SignalResponse, SignalTarget
 
 from auralink.media.engine import KindName, OfferedSection, QualityName
+from auralink.media.missed import Missed
 from auralink.media.resume_cuts import ResumeCuts
 from auralink.media.server_offers import ServerOffers
 from auralink.media.server_rpc import ServerCalls
@@ -98,6 +99,7 @@ class Participant:
     """Of the connection it receives on, where that is another one (the dual path, `/rtc`)."""
     candidates: Candidates = field(default_factory=lambda: Candidates(SignalTarget.PUBLISHER))
     """Of the connection it publishes on."""
+    missed: Missed = field(default_factory=Missed)
     resume_cuts: ResumeCuts = field(default_factory=ResumeCuts)
     refused: set[str] = field(default_factory=set)
     """Sids of the tracks it wants and was told it may not have."""
@@ -175,6 +177,8 @@ class Participant:
     def send(self, message: SignalResponse) -> None:
         if self.connection:
             self.connection.send(message)
+        else:
+            self.missed.keep(message)
 
     def disconnect_signal(self) -> None:
         if self.connection:

@@ -374,6 +374,8 @@ class Rooms:
         )
         everybody = [*room.departed, me.info(), *room.others_visible_to(me)]
         me.send(SignalResponse(update=ParticipantUpdate(participants=everybody)))
+        for message in me.missed.take():
+            me.send(message)
         room.repeat_wanted_qualities(me)
         room.data_tracks.tell_handles(me)
         me.send(SignalResponse(room_update=RoomUpdate(room=room.info())))
