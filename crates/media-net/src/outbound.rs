@@ -11,7 +11,7 @@ use crate::tcp::Connection;
 use crate::udp::UdpSocket;
 
 /// More than this is sent before more is made, so that egress stays in the cache.
-const EGRESS_BYTES: usize = 256 * 1024;
+const EGRESS_BYTES: usize = 128 * 1024;
 /// Egress memory kept for the next wake-up.
 const EGRESS_KEPT: usize = 4 * 1024 * 1024;
 
