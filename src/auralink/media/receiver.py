@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import json
 import random
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ import structlog
 from auralink.media.journal import Journal
 from auralink.media.public_addresses import NotPublic
 from auralink.media.tokens import KeyRing, UnknownKey
+from auralink.media.told_events import ToldEvents
 
 log = structlog.get_logger(__name__)
 
@@ -20,6 +22,7 @@ TIMEOUT_S = 10.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
 _FLUSH_S = 0.05
 """Events of this long are made durable together."""
+_TOLD_TOGETHER = 100
 _TOKEN_LIFE = timedelta(minutes=5)
 
 
@@ -35,12 +38,18 @@ class Receiver:
         *,
         key: str | None = None,
         hears_all: bool = False,
+        told: ToldEvents | None = None,
     ) -> None:
         self.key = key or keys.default_key
         """Signs what is sent."""
         self.hears_all = hears_all
         """Of the rooms of every tenant."""
         self.journal = journal
+        self._told = told
+        self._accepted: list[str] = []
+        """Not yet written to `told`."""
+        self._dropped = 0
+        """Events that found no room in the journal since the last that did."""
         self._url = url
         self._shown = _without_secrets(url)
         self._keys = keys
@@ -51,7 +60,12 @@ class Receiver:
         self.trouble: str | None = None
 
     def append(self, body: str) -> None:
-        if not self.journal.append(body):
+        """What was dropped before it is counted in the next event, as LiveKit does."""
+        counted = json.dumps({**json.loads(body), "numDropped": self._dropped}) if self._dropped else body
+        if self.journal.append(counted):
+            self._dropped = 0
+        else:
+            self._dropped += 1
             log.error("media.webhook_dropped", to=self._shown, dropped=self.journal.dropped)
         self._idle.clear()
         self._new.set()
@@ -70,14 +84,41 @@ class Receiver:
             while entry := self.journal.oldest():
                 if await self._tell(entry.body):
                     self.journal.acknowledge(entry)
+                    await self._remember(entry.body)
                     wait = _FIRST_WAIT_S
                     continue
                 await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 (spreads retries, guards nothing)
                 wait = min(wait * 2, _LONGEST_WAIT_S)
                 await self.flush()  # what happened meanwhile must survive a crash too
             await self.flush()
+            await self._write_told()
             if not len(self.journal):
                 self._idle.set()
+
+    async def replay(self, since: int, until: int, room: str) -> int:
+        """Sends accepted events again, after what waits; returns how many. Raises OSError."""
+        if self._told is None:
+            return 0
+        await self._write_told()
+        bodies = await asyncio.to_thread(self._told.since, since, until, room)
+        for body in bodies:
+            self.append(body)
+        return len(bodies)
+
+    async def _remember(self, body: str) -> None:
+        if self._told is None:
+            return
+        self._accepted.append(body)
+        if len(self._accepted) >= _TOLD_TOGETHER:
+            await self._write_told()
+
+    async def _write_told(self) -> None:
+        accepted, self._accepted = self._accepted, []
+        if accepted and self._told is not None:
+            try:
+                await asyncio.to_thread(self._told.add, accepted)
+            except OSError as error:  # The journal's own trouble is told; these were delivered.
+                log.warning("media.told_events_unwritable", error=error.strerror)
 
     async def flush(self) -> None:
         """Make the journal durable; trouble is told by readiness and tried again with the next flush."""

@@ -26,6 +26,10 @@ class MediaSettings(Settings):
     """Whether participants may store data blobs for others, such as schemas (LiveKit: enable_participant_data_blob)."""
     media_webhook_urls: list[str] = Field(default_factory=list)
     """Told about everything that happens in rooms, as LiveKit does it; our own gateway is added by itself."""
+    media_webhook_include: list[str] = Field(default_factory=list)
+    """Names of the only events that media_webhook_urls are told (LiveKit: filter_params.include_events)."""
+    media_webhook_exclude: list[str] = Field(default_factory=list)
+    """Names of events they are not told."""
     media_gateway_url: str = ""
     """Our gateway, where it runs in another process: it is told what happens in rooms, and asked for the key pairs of
     organisations."""

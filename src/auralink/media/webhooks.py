@@ -28,10 +28,22 @@ from auralink.media.receiver import TIMEOUT_S, Receiver
 from auralink.media.sids import new_sid
 from auralink.media.tenant_receivers import TenantReceivers
 from auralink.media.tokens import KeyRing
+from auralink.media.told_events import ToldEvents
 
 log = structlog.get_logger(__name__)
 
 _GOODBYE_S = 3.0
+
+
+@dataclass(frozen=True)
+class EventFilter:
+    """Which events are told, by name: those included, if any are named, else all that are not excluded."""
+
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+
+    def allows(self, event: str) -> bool:
+        return event in self.include if self.include else event not in self.exclude
 
 
 class Webhooks:
@@ -49,7 +61,10 @@ class Webhooks:
         directory: Path,
         *,
         private: bool = False,
+        filter_: "EventFilter | None" = None,
     ) -> None:
+        """`filter_` is of the operator's URLs."""
+        self._filter = filter_ or EventFilter()
         self._own = own
         self._urls = urls
         self._keys = keys
@@ -63,11 +78,17 @@ class Webhooks:
     def record(self, tenant: str, event: WebhookEvent) -> None:
         body = MessageToJson(event, indent=None)
         for receiver in self._receivers:
+            if not receiver.hears_all and not self._filter.allows(event.event):
+                continue
             if tenant == PLATFORM:
                 receiver.append(body)
             elif receiver.hears_all:
                 receiver.append(_with_tenant(body, tenant))
         self._tenants.record(tenant, body)
+
+    async def replay(self, since: int, until: int, room: str = "") -> int:
+        """Sends what was accepted in these seconds (Unix) again; returns how many. Raises OSError."""
+        return sum([await receiver.replay(since, until, room) for receiver in self._receivers])
 
     def set_tenants(self, pairs: Iterable[KeyPair]) -> None:
         """Where the tenants' webhooks go from now on."""
@@ -90,7 +111,9 @@ class Webhooks:
             for url in dict.fromkeys([*([own] if own else []), *self._urls]):
                 name = hashlib.sha256(url.encode()).hexdigest()[:16]
                 journal = await asyncio.to_thread(Journal, self._directory / name)
-                self._receivers.append(Receiver(url, journal, self._keys, client, hears_all=url == own))
+                told = await asyncio.to_thread(ToldEvents, self._directory / name)
+                receiver = Receiver(url, journal, self._keys, client, hears_all=url == own, told=told)
+                self._receivers.append(receiver)
             tasks = [asyncio.create_task(receiver.run(), name="webhooks") for receiver in self._receivers]
             try:
                 async with self._tenants.running():

@@ -23,7 +23,8 @@ from auralink.media.services import livekit_services
 from auralink.media.settings import MediaSettings
 from auralink.media.signal import signal_router
 from auralink.media.tokens import KeyRing
-from auralink.media.webhooks import Webhooks
+from auralink.media.webhook_replay import replay_router
+from auralink.media.webhooks import EventFilter, Webhooks
 from auralink.media.whip import whep_router, whip_router
 
 log = structlog.get_logger(__name__)
@@ -44,7 +45,8 @@ def install(assembly: Assembly, *, gateway: str | None) -> None:
     state = assembly.core.state_directory / "media"
     own_webhook = f"{gateway}{WEBHOOK_PATH}" if gateway else None
     private = settings.private_webhooks
-    webhooks = Webhooks(own_webhook, settings.media_webhook_urls, keys, state, private=private)
+    wanted = EventFilter(settings.media_webhook_include, settings.media_webhook_exclude)
+    webhooks = Webhooks(own_webhook, settings.media_webhook_urls, keys, state, private=private, filter_=wanted)
     key_sync = KeySync(
         gateway or None, key, secret, state / "key-pairs.sealed", [keys.set_tenants, webhooks.set_tenants]
     )
@@ -87,6 +89,7 @@ def install(assembly: Assembly, *, gateway: str | None) -> None:
     server.add_router(whep_router(rooms, keys))
     server.add_router(livekit_services(rooms, agents, keys))
     server.add_router(agent_router(agents, keys, rooms.limits, rooms.server_info))
+    server.add_router(replay_router(webhooks, keys))
     server.add_router(regions_router(keys, settings.media_region, pair.media_public_url))
     server.health.add("engine", healthy)
     server.health.add("webhook journal", webhooks.check)
