@@ -89,6 +89,19 @@ class Engine:
     def close_room(self, room: int) -> None: ...
     def create_peer(self, peer: int, room: int, role: RoleName, *, allow_pause: bool = False) -> None: ...
     def close_peer(self, peer: int) -> None: ...
+    def expect(
+        self,
+        peer: int,
+        *,
+        cids: list[str],
+        kind: KindName,
+        mime: str | None,
+        stereo: bool,
+        disable_dtx: bool,
+        disable_red: bool,
+    ) -> None:
+        """A track announced by AddTrack, before the offer with its section: the answer asks its encoder for this."""
+
     def offer(self, peer: int, offer_id: int, sdp: str) -> None: ...
     def make_offer(self, peer: int, *, ice_restart: bool = False) -> None: ...
     def limit_bandwidth(self, peer: int, bps: int) -> None:

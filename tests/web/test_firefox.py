@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -66,6 +67,7 @@ async def test_a_guest_in_firefox_and_the_host_see_and_hear_each_other(visit: Ma
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
     assert guest.stdin is not None
     assert guest.stdout is not None
@@ -79,7 +81,7 @@ async def test_a_guest_in_firefox_and_the_host_see_and_hear_each_other(visit: Ma
         assert await asyncio.wait_for(guest.wait(), _PATIENCE_S) == 0
     finally:
         if guest.returncode is None:
-            guest.kill()
+            os.killpg(guest.pid, signal.SIGKILL)  # Firefox with it
             await guest.wait()
 
 

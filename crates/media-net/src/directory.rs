@@ -59,6 +59,7 @@ impl Directory {
             }
             Command::CloseRoom { room } | Command::CreatePeer { room, .. } => self.rooms.get(room).map(|r| r.shard),
             Command::ClosePeer { peer }
+            | Command::Expect { peer, .. }
             | Command::Offer { peer, .. }
             | Command::MakeOffer { peer, .. }
             | Command::LimitBandwidth { peer, .. }

@@ -102,6 +102,20 @@ pub struct Publication {
     pub mid: String,
 }
 
+/// A track announced by AddTrack, before an offer names its section: what the answer asks of the client's encoder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// Track ids by which the section may be named (LiveKit's cid, and those of its other codecs).
+    pub cids: Vec<String>,
+    pub kind: Kind,
+    /// The codec to answer first, e.g. `video/VP9`; none = as the client prefers.
+    pub mime: Option<String>,
+    pub stereo: bool,
+    /// Send in silence, too.
+    pub disable_dtx: bool,
+    pub disable_red: bool,
+}
+
 /// What one subscriber wants of one track (LiveKit's UpdateTrackSettings).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SubscriptionSettings {
@@ -142,6 +156,11 @@ pub enum Command {
     /// Ends the peer without events about it; tracks it published end for everybody.
     ClosePeer {
         peer: PeerId,
+    },
+    /// An announced track that a later offer will have a section for.
+    Expect {
+        peer: PeerId,
+        expected: Expected,
     },
     /// A client's offer (`Single`, `Publisher`). -> `Answer` or `OfferRejected`.
     Offer {

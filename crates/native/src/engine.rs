@@ -5,7 +5,9 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use auralink_media::api::{Command, Layer, PeerId, PeerOptions, Publication, RoomId, SubscriptionSettings, TrackId};
+use auralink_media::api::{
+    Command, Expected, Layer, PeerId, PeerOptions, Publication, RoomId, SubscriptionSettings, TrackId,
+};
 use auralink_media_net::{CommandError, Engine as NetEngine, EngineConfig, NetEvent, StartError};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -156,6 +158,24 @@ impl Engine {
 
     fn close_peer(&self, py: Python<'_>, peer: u64) -> PyResult<()> {
         self.send(py, Command::ClosePeer { peer: PeerId(peer) })
+    }
+
+    #[pyo3(signature = (peer, *, cids, kind, mime, stereo, disable_dtx, disable_red))]
+    #[allow(clippy::too_many_arguments)]
+    fn expect(
+        &self,
+        py: Python<'_>,
+        peer: u64,
+        cids: Vec<String>,
+        kind: &str,
+        mime: Option<String>,
+        stereo: bool,
+        disable_dtx: bool,
+        disable_red: bool,
+    ) -> PyResult<()> {
+        let kind = convert::kind(kind)?;
+        let expected = Expected { cids, kind, mime, stereo, disable_dtx, disable_red };
+        self.send(py, Command::Expect { peer: PeerId(peer), expected })
     }
 
     fn offer(&self, py: Python<'_>, peer: u64, offer_id: u32, sdp: String) -> PyResult<()> {

@@ -37,6 +37,7 @@ from livekit.protocol.rtc import (
     TrackUnpublishedResponse,
 )
 
+from auralink.media import codecs
 from auralink.media.candidates import CandidateChoices
 from auralink.media.data_tracks import DataTracks
 from auralink.media.engine import Engine, OfferedSection, QualityName, SourceName
@@ -292,7 +293,7 @@ class Room:
             simulcast=len(request.layers) > 1 or any(len(c.layers) > 1 for c in request.simulcast_codecs),
             disable_dtx=request.disable_dtx,
             source=request.source,
-            layers=request.layers,
+            layers=request.layers or (request.simulcast_codecs[0].layers if request.simulcast_codecs else ()),
             stereo=request.stereo,
             disable_red=request.disable_red,
             encryption=request.encryption,
@@ -304,6 +305,15 @@ class Room:
         )
         track = PublishedTrack(self.ids.next(), request.cid, info, request, me)
         me.tracks[info.sid] = track
+        self.engine.expect(
+            me.peer,
+            cids=sorted(_cids(request)),
+            kind=track.kind,
+            mime=codecs.first_choice(request),
+            stereo=request.stereo,
+            disable_dtx=request.disable_dtx,
+            disable_red=request.disable_red,
+        )
         me.send(SignalResponse(track_published=TrackPublishedResponse(cid=request.cid, track=info)))
         return track
 
@@ -325,8 +335,9 @@ class Room:
         info, me = track.info, track.publisher
         track.mid = info.mid = section["mid"]
         me.used_mids.add(track.mid)
-        if section["codecs"]:
-            info.mime_type = section["codecs"][0]
+        info.mime_type = codecs.expected_mime(track.request, section["codecs"])
+        del info.codecs[:]
+        info.codecs.append(codecs.of_track(track.request, info))
         self.tracks[track.id] = track
         self.engine.publish(
             me.peer,
@@ -360,6 +371,7 @@ class Room:
         if track is None or track.info.mime_type == mime:
             return
         track.info.mime_type = mime
+        track.info.codecs[0].mime_type = mime
         if track.announced:
             track.publisher.touch()
             self.broadcast_participant(track.publisher)

@@ -41,7 +41,7 @@ from livekit.protocol.rtc import (
 )
 
 from auralink.kit.errors import AuraError, InvalidInput, NotFound, Unavailable
-from auralink.media import data
+from auralink.media import codecs, data
 from auralink.media.engine import Engine
 from auralink.media.ice_servers import IceServers
 from auralink.media.keys import PLATFORM
@@ -337,6 +337,7 @@ class Rooms:
             ping_interval=PING_INTERVAL_S,
             ping_timeout=PING_TIMEOUT_S,
             sif_trailer=room.sif_trailer,
+            enabled_publish_codecs=codecs.ENABLED,
             fast_publish=me.grant.can_publish and not self._ice.force_relay,
         )
 

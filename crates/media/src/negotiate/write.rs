@@ -75,12 +75,13 @@ impl Parameters {
     fn new(offer: &Description, review: &Review, plans: &FxHashMap<&str, &Plan>) -> Parameters {
         let sent: Vec<&Reviewed> = review.sections.iter().filter(|section| section.client_sends).collect();
         let plans: Vec<&Plan> = sent.iter().filter_map(|section| plans.get(section.mid.as_str()).copied()).collect();
-        // A client that publishes in stereo says so in its own section as well.
-        let offers_stereo = |section: &&Reviewed| {
+        // A client without AddTrack (WHIP) says here that it would send stereo; `stereo` alone is what it would receive
+        // (RFC 7587 section 6.1).
+        let sends_stereo = |section: &&Reviewed| {
             let offered = offer.sections.get(section.index).map_or(&[][..], |section| &section.codecs);
-            offered.iter().any(|line| table::parameter(&line.parameters, "stereo") == Some("1"))
+            offered.iter().any(|line| table::parameter(&line.parameters, "sprop-stereo") == Some("1"))
         };
-        let stereo = plans.iter().any(|plan| plan.stereo) || sent.iter().any(offers_stereo);
+        let stereo = plans.iter().any(|plan| plan.stereo) || sent.iter().any(sends_stereo);
         // Music does not pause for DTX.
         let dtx = !stereo && !plans.iter().any(|plan| plan.disable_dtx);
         Parameters { stereo, dtx, decided: FxHashMap::default() }

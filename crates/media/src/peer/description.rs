@@ -4,9 +4,10 @@
 use std::time::Instant;
 
 use super::egress::no_codec;
+use super::expected::Expectations;
 use super::server_offer::ServerOffers;
 use super::{Fault, OwnStream, Peer};
-use crate::api::{Event, Kind, OfferedSection, Proto};
+use crate::api::{Event, Expected, Kind, OfferedSection, Proto};
 use crate::effects::Effects;
 use crate::forward::DownTrack;
 use crate::forward::stream::{Binding, DownStream};
@@ -32,6 +33,7 @@ pub(crate) struct Negotiation {
     version: u64,
     sections: Vec<OutSection>,
     pub(super) ours: ServerOffers,
+    expectations: Expectations,
     /// Our ufrag that the client uses while an ICE restart of ours is not answered.
     pub(super) superseded: Option<String>,
     /// Sections we asked the client for since its last offer; none = nothing was asked.
@@ -50,6 +52,7 @@ impl Negotiation {
             version: 0,
             sections: Vec::new(),
             ours: ServerOffers::default(),
+            expectations: Expectations::default(),
             superseded: None,
             asked: None,
             established: false,
@@ -99,18 +102,25 @@ impl Peer {
         let offer = self.parse(sdp)?;
         let review = negotiate::review(&offer).map_err(|error| error.to_string())?;
         self.apply_remote(now, &review, true)?;
+        self.negotiation.expectations.assign(&review);
         let mut events = self.apply_publishing(&review, tracks);
         self.apply_receiving(&review);
         self.negotiation.asked = None;
         self.negotiation.established = true;
         let (bound, mut bound_events) = self.bind_pending(now, tracks).map_err(|fault| fault.message)?;
-        let (plans, mid_to_track) = self.plans(tracks);
+        let (mut plans, mid_to_track) = self.plans(tracks);
+        self.negotiation.expectations.add_to(&mut plans);
         let local = self.local_transport();
         let answer = negotiate::answer(&offer, &review, &local, &plans).to_string();
         let sections = offered_sections(&review);
         events.insert(0, Event::Answer { peer: self.id, offer_id, sdp: answer, mid_to_track, sections });
         events.append(&mut bound_events);
         Ok(Applied { events, bound })
+    }
+
+    /// A track is announced that a later offer has a section for.
+    pub fn expect(&mut self, expected: Expected) {
+        self.negotiation.expectations.add(expected);
     }
 
     pub(super) fn parse(&self, sdp: &str) -> Result<Description, String> {

@@ -5,6 +5,7 @@ mod connection;
 mod data;
 mod description;
 mod egress;
+mod expected;
 mod feedback;
 pub(crate) mod ingress;
 mod server_offer;

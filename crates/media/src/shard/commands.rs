@@ -5,7 +5,8 @@ use std::time::Instant;
 use super::Shard;
 use super::rooms::Room;
 use crate::api::{
-    CloseReason, Command, Event, PeerId, PeerOptions, PeerRole, Publication, RoomId, SubscriptionSettings, TrackId,
+    CloseReason, Command, Event, Expected, PeerId, PeerOptions, PeerRole, Publication, RoomId, SubscriptionSettings,
+    TrackId,
 };
 use crate::peer::{Fault, Peer, Published};
 use crate::publish::track::{Subscriber, Track};
@@ -20,6 +21,7 @@ impl Shard {
             Command::CloseRoom { room } => self.close_room(now, room),
             Command::CreatePeer { peer, room, role, options } => self.create_peer(now, peer, room, role, options),
             Command::ClosePeer { peer } => self.close_peer(now, peer),
+            Command::Expect { peer, expected } => self.expect(peer, expected),
             Command::Offer { peer, offer_id, sdp } => self.offer(now, peer, offer_id, &sdp),
             Command::MakeOffer { peer, ice_restart } => self.make_offer(now, peer, ice_restart),
             Command::LimitBandwidth { peer, bps } => self.limit_bandwidth(now, peer, bps),
@@ -122,6 +124,12 @@ impl Shard {
             }
         }
         Some(peer)
+    }
+
+    fn expect(&mut self, id: PeerId, expected: Expected) {
+        if let Some(peer) = self.peer_of.get(&id).and_then(|key| self.peers.get_mut(*key)) {
+            peer.expect(expected);
+        }
     }
 
     fn offer(&mut self, now: Instant, id: PeerId, offer_id: u32, sdp: &str) {

@@ -1,0 +1,44 @@
+"""Codecs as LiveKit's messages name them: what we forward, what a publisher asked for."""
+
+from collections.abc import Sequence
+
+from livekit.protocol.models import Codec, SimulcastCodecInfo, TrackInfo, TrackType
+from livekit.protocol.rtc import AddTrackRequest
+
+_RED = "audio/red"
+ENABLED = tuple(
+    Codec(mime=mime)
+    for mime in ("audio/opus", _RED, "video/VP8", "video/H264", "video/VP9", "video/AV1", "video/rtx")
+)
+"""What clients are told that they may publish. Naming any lets livekit-client send AddTrack and its offer together."""
+
+
+def mime_of(name: str, kind: "TrackType") -> str:
+    """`vp9` or `video/vp9`, as clients say it, as a mime type; empty when nothing is named."""
+    if not name or "/" in name:
+        return name
+    return f"{'audio' if kind == TrackType.AUDIO else 'video'}/{name}"
+
+
+def first_choice(request: AddTrackRequest) -> str | None:
+    """The codec a publisher wants to send. For audio RED where it may be, as LiveKit prefers it: it survives loss."""
+    if request.type == TrackType.AUDIO:
+        return None if request.disable_red else _RED
+    named = [mime_of(codec.codec, request.type) for codec in request.simulcast_codecs if codec.codec]
+    return named[0] if named else None
+
+
+def expected_mime(request: AddTrackRequest, offered: Sequence[str]) -> str:
+    """What will probably come, until it does: the choice if it was offered, else the client's first."""
+    wanted = (first_choice(request) or "").lower()
+    return next((mime for mime in offered if mime.lower() == wanted), offered[0] if offered else "")
+
+
+def of_track(request: AddTrackRequest, info: TrackInfo) -> SimulcastCodecInfo:
+    named = request.simulcast_codecs[0] if request.simulcast_codecs else None
+    return SimulcastCodecInfo(
+        mime_type=info.mime_type,
+        mid=info.mid,
+        cid=named.cid if named and named.cid else request.cid,
+        layers=(named.layers if named and named.layers else info.layers),
+    )
