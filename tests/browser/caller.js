@@ -84,25 +84,15 @@
   const amount = (entry) => (entry?.kind === "video" ? entry.framesDecoded : entry?.totalAudioEnergy) ?? 0;
 
   async function receives(identity, source) {
-    const track = await trackOf(identity, source);
-    const first = amount(await inbound(track));
+    let track, first;
     await until(`${source} of ${identity} arrives`, async () => {
-      const entry = await inbound(await trackOf(identity, source));
+      const current = await trackOf(identity, source);
+      const entry = await inbound(current);
       const now = amount(entry);
+      // A subscription made anew counts from nothing.
+      if (current !== track) [track, first] = [current, now];
       return { done: entry?.kind === "video" ? now > first + 5 : now > first + 1e-6, first, now };
     });
-  }
-
-  async function width(identity, source) {
-    return (await inbound(await trackOf(identity, source)))?.frameWidth ?? 0;
-  }
-
-  async function hasWidth(identity, source, wanted) {
-    await until(`${source} of ${identity} is ${wanted} wide`, async () => {
-      const entry = await inbound(await trackOf(identity, source));
-      return { done: entry?.frameWidth === wanted, width: entry?.frameWidth };
-    });
-    await receives(identity, source);
   }
 
   const decoded = async (identity, source) => (await inbound(await trackOf(identity, source)))?.framesDecoded ?? 0;

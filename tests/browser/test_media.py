@@ -21,7 +21,7 @@ async def test_camera_and_microphone_are_seen_and_heard_both_ways(call: Call, pa
     await bob("receives", "ada", "microphone")
 
 
-@pytest.mark.parametrize("codec", ["vp8"])
+@pytest.mark.parametrize("codec", ["vp8", "h264"])
 async def test_a_subscriber_gets_the_simulcast_layer_it_asks_for(call: Call, codec: str) -> None:
     ada, bob = await call("ada"), await call("bob")
     await ada("publishVideo", {"videoCodec": codec, "simulcast": True})
@@ -84,6 +84,14 @@ async def test_a_shared_screen_comes_beside_the_camera(call: Call, path: dict[st
     await bob("receives", "ada", "camera")
 
 
+async def test_who_speaks_is_told(call: Call) -> None:
+    ada, bob = await call("ada"), await call("bob")
+    await ada.local("me.setMicrophoneEnabled(true)")
+
+    await bob("receives", "ada", "microphone")
+    await bob("sees", "Speakers:ada")
+
+
 async def test_a_publisher_chooses_who_may_take_its_tracks(call: Call) -> None:
     ada, bob, eve = await call("ada"), await call("bob"), await call("eve")
     await ada.local("me.setTrackSubscriptionPermissions(false, [{participantIdentity: 'bob', allowAll: true}])")
@@ -95,3 +103,10 @@ async def test_a_publisher_chooses_who_may_take_its_tracks(call: Call) -> None:
 
     await ada.local("me.setTrackSubscriptionPermissions(true)")
     await eve("receives", "ada", "camera")
+
+
+async def test_the_first_codec_is_what_subscribers_get_while_they_can(call: Call) -> None:
+    ada, bob = await call("ada"), await call("bob")
+    await ada("publishVideo", {"videoCodec": "vp9", "backupCodec": True}, {"width": 640, "height": 360})
+    await bob("receives", "ada", "camera")
+    assert (await bob("codec", "ada", "camera")).lower() == "video/vp9"
