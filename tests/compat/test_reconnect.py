@@ -35,19 +35,16 @@ async def test_media_flows_while_the_signal_connection_is_away(server: MediaServ
     ):
         await ann.publish()
         await bob.publish()
-        await ann.sees_more()
-        await bob.sees_more()
+        await asyncio.gather(ann.sees_more(), bob.sees_more())
         before = ann.room.local_participant.sid
         back = asyncio.create_task(told(ann.room, "reconnected"))
         await relay.cut()
-        for _ in range(3):
-            await ann.sees_more(20)
-            await bob.sees_more(20)
+        # For less than the time in which the SDK gives a resume up.
+        await asyncio.gather(ann.sees_more(15), bob.sees_more(15))
         relay.mend()
         await back
         assert ann.room.local_participant.sid == before, "this was not a resume"
-        await ann.sees_more(30)
-        await bob.sees_more(30)
+        await asyncio.gather(ann.sees_more(30), bob.sees_more(30))
 
 
 async def test_what_happened_while_one_was_away_is_known_when_it_is_back(server: MediaServer, room: str) -> None:
@@ -84,33 +81,34 @@ async def test_a_connection_that_breaks_again_and_again_is_resumed(server: Media
     ):
         await ann.publish()
         await bob.publish()
+        await asyncio.gather(ann.sees_more(), bob.sees_more())
         before = ann.room.local_participant.sid
         for _ in range(3):
             back = asyncio.create_task(told(ann.room, "reconnected"))
             await relay.cut()
             relay.mend()
             await back
-            await ann.sees_more(10)
-            await bob.sees_more(10)
+            await asyncio.gather(ann.sees_more(), bob.sees_more())
         assert ann.room.local_participant.sid == before
 
 
-async def test_who_was_removed_meanwhile_does_not_come_back(server: MediaServer, room: str) -> None:
+async def test_a_session_that_was_removed_meanwhile_is_over(server: MediaServer, room: str) -> None:
     async with (
         signal_relay(server) as (relay, relayed),
         joined(relayed, room, "ann") as ann,
         joined(server, room, "bob") as bob,
     ):
         await holds("bob sees ann", lambda: "ann" in bob.room.remote_participants)
-        sid = bob.room.remote_participants["ann"].sid
+        before = ann.room.local_participant.sid
+        back = asyncio.create_task(told(ann.room, "reconnected"))
         await relay.cut()
         async with server.api() as lkapi:
             await lkapi.room.remove_participant(api.RoomParticipantIdentity(room=room, identity="ann"))
         await holds("ann is gone", lambda: "ann" not in bob.room.remote_participants)
         relay.mend()
-        # The SDK joins anew with its token; the session that was removed is over.
-        await holds("not the same session", lambda: _sid(bob, "ann") != sid)
-        assert ann.room is not None
+        # Its token still lets it in, as somebody new.
+        await back
+        assert ann.room.local_participant.sid != before
 
 
 @pytest.mark.parametrize("scenario", [2, 4, 7], ids=["node_failure", "migration", "full_reconnect"])
@@ -118,18 +116,11 @@ async def test_a_full_reconnect_brings_everything_back(server: MediaServer, room
     async with joined(server, room, "ann") as ann, joined(server, room, "bob") as bob:
         await ann.publish()
         await bob.publish()
-        await ann.sees_more()
-        await bob.sees_more()
+        await asyncio.gather(ann.sees_more(), bob.sees_more())
         before = ann.room.local_participant.sid
         back = asyncio.create_task(told(ann.room, "reconnected"))
         await asyncio.sleep(0)
         await ann.room.simulate_scenario(scenario)
         await back
         assert ann.room.local_participant.sid != before
-        await bob.sees_more(20)
-        await ann.sees_more(20)
-
-
-def _sid(call: Call, identity: str) -> str:
-    participants = call.room.remote_participants
-    return participants[identity].sid if identity in participants else ""
+        await asyncio.gather(ann.sees_more(20), bob.sees_more(20))
