@@ -147,6 +147,7 @@ impl<'a, C: Core> ShardLoop<'a, C> {
                     self.core.command(Instant::now(), command);
                 }
                 Input::Tcp(handover) => self.adopt(handover),
+                #[allow(clippy::panic, reason = "what was asked for: how the rest bears a shard that fails")]
                 Input::Fault(Fault::Panic) => std::panic::panic_any("a fault was asked for"),
                 Input::Fault(Fault::Stall(time)) => std::thread::sleep(time),
             }

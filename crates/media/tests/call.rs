@@ -4,6 +4,9 @@
 
 mod common;
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use auralink_media::api::*;
 use common::sender::*;
 use common::*;
@@ -311,6 +314,24 @@ fn the_publisher_is_told_what_arrives_and_what_subscribers_get_carries_reports()
 }
 
 #[test]
+fn a_publisher_of_little_is_told_what_arrived_ten_times_a_second() {
+    let (mut world, alice, _, mut sender) = bob_hears_and_sees(&[]);
+    let told = Rc::new(Cell::new(0));
+    let count = told.clone();
+    world.loss = Box::new(move |peer, to_server, datagram| {
+        let rtcp = matches!(datagram, [128..=191, 192..=223, ..]);
+        count.set(count.get() + u32::from(peer == PeerId(1) && !to_server && rtcp));
+        false
+    });
+    sender.video = None;
+    world.run_with(1000, |world, ms| sender.step(world, alice, ms));
+    told.set(0);
+    world.run_with(1000, |world, ms| sender.step(world, alice, ms));
+    // Beside it goes a report a second.
+    assert!((8..=12).contains(&told.get()), "{}", told.get());
+}
+
+#[test]
 fn one_wake_up_serves_subscriber_after_subscriber() {
     let (mut world, alice, bob, mut sender) = bob_hears_and_sees(&[]);
     let carol = world.client(3);
@@ -328,11 +349,20 @@ fn one_wake_up_serves_subscriber_after_subscriber() {
     assert_eq!(frame.len(), 3);
     let source = world.clients[alice].address;
     let mut batch: Vec<_> = frame.iter_mut().map(|payload| Datagram { proto: Proto::Udp, source, payload }).collect();
-    let mut egress = Egress::default();
-    world.shard.receive(world.now, &mut batch, &mut egress);
-    let destinations: Vec<_> = egress.transmits.iter().map(|transmit| transmit.destination).collect();
+    let before = world.shard.counters();
+    let (mut egress, mut runs, mut bytes) = (Egress::default(), Vec::new(), 0);
+    let mut take = |egress: &mut Egress| {
+        runs.push(egress.transmits.iter().map(|transmit| transmit.destination).collect::<Vec<_>>());
+        bytes += egress.buffer.len() as u64;
+        egress.clear();
+    };
+    world.shard.receive_draining(world.now, &mut batch, &mut egress, &mut take);
+    assert!(egress.transmits.is_empty(), "everything was ready to be taken with its subscriber");
     let (bob, carol) = (world.clients[bob].address, world.clients[carol].address);
-    assert_eq!(destinations, [bob, bob, bob, carol, carol, carol]);
+    assert_eq!(runs, [[bob; 3], [carol; 3]]);
+    let after = world.shard.counters();
+    let sent = (after.datagrams_out - before.datagrams_out, after.bytes_out - before.bytes_out);
+    assert_eq!(sent, (6, bytes), "what was taken on the way is counted");
 }
 
 #[test]

@@ -13,8 +13,11 @@ use crate::quality::Observation;
 use crate::slab::Slab;
 use crate::wire::rtcp::{self, NtpTime, ReportBlock, ReportBlocks, SenderInfo};
 
-/// How often a publisher is told what arrived (libwebrtc's own period).
-const FEEDBACK_EVERY: Duration = Duration::from_millis(50);
+/// How often a publisher is told what arrived: one that sends much by libwebrtc's own period, else half as often. Each
+/// time costs us a wake-up and a packet (LiveKit has the same two periods).
+const FEEDBACK_EVERY: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(50)];
+/// More packets than this since the last feedback are much.
+const MANY_ARRIVALS: usize = 20;
 /// How often a publisher is looked after for missing packets.
 const NACK_EVERY: Duration = Duration::from_millis(10);
 const SECOND: Duration = Duration::from_secs(1);
@@ -156,9 +159,17 @@ impl Peer {
     #[inline]
     pub fn expect_feedback(&mut self, now: Instant) {
         self.last_heard = now;
-        if self.duties.feedback.is_none() {
-            self.duties.feedback = Some(now + NACK_EVERY);
+        let soonest = now + NACK_EVERY;
+        let missing = std::mem::take(&mut self.ingress.missing);
+        let due = if missing { soonest } else { soonest.max(self.fed_back + self.feedback_period()) };
+        if self.duties.feedback.is_none_or(|at| due < at) {
+            self.duties.feedback = Some(due);
         }
+    }
+
+    fn feedback_period(&self) -> Duration {
+        let [seldom, often] = FEEDBACK_EVERY;
+        if self.many_arrivals { often } else { seldom }
     }
 
     /// Does what is due. An error means the peer is to be closed.
@@ -187,12 +198,12 @@ impl Peer {
         Ok(())
     }
 
-    /// NACKs to the publisher, and every 50 ms what arrived.
+    /// NACKs to the publisher, and when it is time what arrived.
     fn send_feedback(&mut self, now: Instant, egress: &mut Egress, effects: &mut Effects) {
-        let Some(line) = &mut self.line else {
+        if self.line.is_none() {
             self.duties.feedback = None;
             return;
-        };
+        }
         let start = egress.buffer.len();
         let mut next: Option<Instant> = None;
         let mut sequences = std::mem::take(&mut self.sequences);
@@ -206,15 +217,18 @@ impl Peer {
             next = [next, nacks.next_due()].into_iter().flatten().min();
         }
         self.sequences = sequences;
-        let due = now.saturating_duration_since(self.fed_back) >= FEEDBACK_EVERY;
-        if self.ingress.arrivals.pending() > 0 && due {
+        let period = self.feedback_period();
+        let Some(line) = &mut self.line else { return };
+        let due = now.saturating_duration_since(self.fed_back) >= period;
+        if due {
             self.fed_back = now;
+            self.many_arrivals = self.ingress.arrivals.pending() > MANY_ARRIVALS;
             let (out, ssrc) = (&mut egress.buffer, self.ingress.feedback_ssrc);
             while self.ingress.arrivals.write_feedback(out, self.report_ssrc, ssrc) {}
         }
         line.send_rtcp(egress, start);
         let arrivals = self.ingress.arrivals.pending() > 0;
-        let next_feedback = arrivals.then_some(self.fed_back + FEEDBACK_EVERY);
+        let next_feedback = arrivals.then_some(self.fed_back + period);
         let soonest = [next, next_feedback].into_iter().flatten().min();
         self.duties.feedback = soonest.map(|at| at.max(now + Duration::from_millis(1)));
     }

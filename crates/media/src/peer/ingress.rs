@@ -66,6 +66,8 @@ pub(crate) struct Ingress {
     /// Any media SSRC of the peer, for feedback about all of them.
     pub feedback_ssrc: u32,
     pub clock: RemoteClock,
+    /// Packets were found missing since the peer's next feedback was planned.
+    pub missing: bool,
     origin: Instant,
     pub(super) max_streams: usize,
     pace: Pace,
@@ -83,6 +85,7 @@ impl Ingress {
             arrivals: twcc::Receiver::new(now),
             feedback_ssrc: 0,
             clock: RemoteClock::default(),
+            missing: false,
             origin: now,
             max_streams: limits.max_ssrcs_per_peer,
             pace: Pace::new(now, limits.max_packets_per_s),
@@ -174,6 +177,7 @@ impl Ingress {
         let nacks = media.nacks.as_mut();
         match (nacks, highest) {
             (Some(nacks), Some(highest)) if index > highest => {
+                self.missing |= index > highest + 1;
                 // What is too much to ask for shows up as a key frame request of the decoders.
                 let _ = nacks.on_gap(now, highest + 1..index);
             }

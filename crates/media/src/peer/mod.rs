@@ -116,6 +116,8 @@ pub(crate) struct Peer {
     /// (expected, received) of all incoming streams at the last quality score.
     counted: (u64, u64),
     fed_back: Instant,
+    /// The last feedback told of many packets.
+    many_arrivals: bool,
     allocated: Instant,
     subscriptions: u64,
     round_trip: Duration,
@@ -178,6 +180,7 @@ impl Peer {
             heard: Heard::default(),
             counted: (0, 0),
             fed_back: now,
+            many_arrivals: false,
             allocated: now,
             subscriptions: 0,
             round_trip: Duration::from_millis(70),
