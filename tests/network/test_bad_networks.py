@@ -1,25 +1,15 @@
 """Calls of the official SDK over networks that lose, delay, forget and forbid."""
 
 import asyncio
-import time
 
 import pytest
 from tests.compat.clients import holds, joined, told
-from tests.journeys.people import Call
+from tests.compat.relays import signal_relay
 from tests.network.conftest import Site
 from tests.network.link import Impairment
+from tests.network.soak import received
 
 WATCH_S = 6.0
-AUDIO_PER_S, VIDEO_PER_S = 100, 20
-"""What the SDK hands out in a second: frames of 10 ms, and the pictures that `play_picture` makes."""
-
-
-async def received(call: Call, seconds: float = WATCH_S) -> tuple[float, float]:
-    """Shares of the audio and video that were decoded during the next seconds."""
-    audio, video, start = call.audio_frames, call.video_frames, time.monotonic()
-    await asyncio.sleep(seconds)
-    took = time.monotonic() - start
-    return (call.audio_frames - audio) / (AUDIO_PER_S * took), (call.video_frames - video) / (VIDEO_PER_S * took)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +29,7 @@ async def test_a_call_goes_on_over_a_bad_network(site: Site, room: str, how: Imp
         await bob.sees_more(20)
         site.network.impair(how)
         await asyncio.sleep(1.0)
-        audio, video = await received(bob)
+        audio, video = await received(bob, WATCH_S)
         assert not bob.disconnected.is_set()
         assert audio > 0.8, "the jitter buffer conceals what is lost"
         assert video > least_video
@@ -107,3 +97,29 @@ async def test_whoever_was_away_too_long_joins_again_by_itself(site: Site, room:
         await back
         await holds("they see each other", lambda: {"ann"} == set(bob.room.remote_participants))
         await bob.sees_more(50)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("media_too", [False, True], ids=["signalling alone", "all of it"])
+async def test_a_call_outlives_a_lost_signal_connection(site: Site, room: str, media_too: bool) -> None:
+    async with (
+        signal_relay(site.server) as (signalling, relayed),
+        joined(relayed, room, "ann") as ann,
+        joined(site.server, room, "bob") as bob,
+    ):
+        await ann.publish()
+        await bob.sees_more(20)
+        back = asyncio.create_task(told(ann.room, "reconnected"))
+        await asyncio.sleep(0)
+        await signalling.cut()
+        site.network.open = not media_too
+        if media_too:
+            await asyncio.sleep(8.0)
+        else:
+            await bob.sees_more(60)  # three seconds of pictures; after five the SDK gives up its media, too
+        site.network.open = True
+        signalling.mend()
+        await back
+        await holds("they see each other", lambda: {"ann"} == set(bob.room.remote_participants))
+        await bob.sees_more(50)
+        assert not ann.disconnected.is_set()
