@@ -104,7 +104,7 @@ ROWS = [
     Row("flat: video 1 to 500", 1, 500, "video", fps=3, group="flat"),
     # About half of what one core forwards: what latency is promised for.
     Row("half load: audio 10 to 200", 10, 200, "audio", group="half"),
-    Row("half load: video 1 to 40, four times the rate", 1, 40, "video", packets_per_frame=5, fps=240, group="half"),
+    Row("half load: video 1 to 140, four times the rate", 1, 140, "video", packets_per_frame=5, fps=240, group="half"),
     # More than one core forwards.
     Row("saturated: video 1 to 300, five times the rate", 1, 300, "video", packets_per_frame=50, group="saturated"),
     Row("saturated: audio 40 to 300", 40, 300, "audio", group="saturated"),
