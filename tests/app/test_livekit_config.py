@@ -189,3 +189,8 @@ def test_a_turn_secret_may_stand_in_a_file(tmp_path: Path) -> None:
     settings = reading_of(tmp_path, "rtc: {turn_servers: [{host: t, secret_file: turn, protocol: udp}]}").settings
     (server,) = json.loads(settings["AURALINK_MEDIA_TURN_SERVERS"])
     assert server["secret"] == "the shared secret"
+
+
+def test_filters_of_webhooks_are_applied(tmp_path: Path) -> None:
+    content = f"keys: {{key1: {SECRET}}}\nwebhook: {{filter_params: {{exclude_events: [track_published]}}}}"
+    assert reading_of(tmp_path, content).settings["AURALINK_MEDIA_WEBHOOK_EXCLUDE"] == '["track_published"]'

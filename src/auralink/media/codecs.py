@@ -7,8 +7,7 @@ from livekit.protocol.rtc import AddTrackRequest
 
 _RED = "audio/red"
 ENABLED = tuple(
-    Codec(mime=mime)
-    for mime in ("audio/opus", _RED, "video/VP8", "video/H264", "video/VP9", "video/AV1", "video/rtx")
+    Codec(mime=mime) for mime in ("audio/opus", _RED, "video/VP8", "video/H264", "video/VP9", "video/AV1", "video/rtx")
 )
 """What clients are told that they may publish. Naming any lets livekit-client send AddTrack and its offer together."""
 

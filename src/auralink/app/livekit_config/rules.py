@@ -31,6 +31,10 @@ def _flag(variable: str) -> Rule:
     return lambda value: Applied({variable: json.dumps(boolean(value))})
 
 
+def _texts(variable: str) -> Rule:
+    return lambda value: Applied({variable: json.dumps(texts(value))})
+
+
 def _log_level(value: object) -> Outcome:
     levels = {"debug": "debug", "info": "info", "warn": "warning", "error": "error"}
     if text(value) not in levels:
@@ -76,7 +80,9 @@ RULES: Mapping[str, Rule] = {
     "room.max_metadata_size": _number("AURALINK_MEDIA_METADATA_BYTES", none=_BOUNDED),
     "room.max_room_name_length": _number("AURALINK_MEDIA_NAME_BYTES", none=_BOUNDED),
     "room.max_participant_identity_length": _number("AURALINK_MEDIA_NAME_BYTES", none=_BOUNDED),
-    "webhook.urls": lambda value: Applied({"AURALINK_MEDIA_WEBHOOK_URLS": json.dumps(texts(value))}),
+    "webhook.urls": _texts("AURALINK_MEDIA_WEBHOOK_URLS"),
+    "webhook.filter_params.include_events": _texts("AURALINK_MEDIA_WEBHOOK_INCLUDE"),
+    "webhook.filter_params.exclude_events": _texts("AURALINK_MEDIA_WEBHOOK_EXCLUDE"),
     "limit.max_metadata_size": _number("AURALINK_MEDIA_METADATA_BYTES", none=_BOUNDED),
     "limit.max_attributes_size": _number("AURALINK_MEDIA_ATTRIBUTES_BYTES", none=_BOUNDED),
     "limit.max_room_name_length": _number("AURALINK_MEDIA_NAME_BYTES", none=_BOUNDED),
@@ -108,7 +114,7 @@ NOT_APPLIED: Mapping[str, str] = {
     "trace": "traces go where AURALINK_TELEMETRY settings say",
     "node_stats": "there is one node",
     "logging": "only level and json have a meaning here",
-    "webhook": "one ordered journal per URL, without filters",
+    "webhook": "one ordered journal per URL",
     "limit": "no such limit here",
     "room.enabled_codecs": _CODEC,
     "room.playout_delay": "playout delay is not imposed",
@@ -165,7 +171,7 @@ KNOWN_BELOW: Mapping[str, frozenset[str]] = {
             "item_sample_interval",
         ]
     ),
-    "webhook": frozenset(["url_notifier", "resource_url_notifier", "filter_params"]),
+    "webhook": frozenset(["url_notifier", "resource_url_notifier"]),
     "limit": frozenset(
         [
             "num_tracks",
