@@ -5,7 +5,7 @@ import asyncio
 from livekit import rtc
 from tests.compat.clients import holds, joined, told
 from tests.compat.conftest import MediaServer, both_paths
-from tests.journeys.people import SAMPLE_RATE, play_picture, play_tone
+from tests.journeys.people import CALL_TIMEOUT_S, SAMPLE_RATE, play_picture, play_tone
 
 pytestmark = both_paths
 
@@ -128,6 +128,20 @@ async def test_who_speaks_is_told(server: MediaServer, room: str) -> None:
         await asyncio.sleep(0)
         await ann.publish()
         await speaking
+
+
+async def test_what_may_be_taken_changes_during_the_call(server: MediaServer, room: str) -> None:
+    async with joined(server, room, "ann") as ann, joined(server, room, "bob") as bob:
+        await ann.publish()
+        await bob.sees_more()
+        ann.room.local_participant.set_track_subscription_permissions(allow_all_participants=False)
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            seen = -1
+            while seen != bob.video_frames:
+                seen = bob.video_frames
+                await asyncio.sleep(1)
+        ann.room.local_participant.set_track_subscription_permissions(allow_all_participants=True)
+        await holds("pictures come again", lambda: bob.video_frames > seen + 10)
 
 
 def _subscribed(call: object, identity: str) -> int:

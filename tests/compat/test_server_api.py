@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from livekit import api, rtc
 from tests.compat.clients import holds, joined, told
-from tests.compat.conftest import MediaServer
+from tests.compat.conftest import MediaServer, both_paths
 
 
 async def test_a_room_is_created_listed_and_deleted(server: MediaServer, room: str) -> None:
@@ -33,6 +33,7 @@ async def test_participants_are_listed_and_found(server: MediaServer, room: str)
         assert refused.value.code == api.TwirpErrorCode.NOT_FOUND
 
 
+@both_paths
 async def test_a_removed_participant_is_told_so(server: MediaServer, room: str) -> None:
     async with server.api() as client, joined(server, room, "ann") as ann, joined(server, room, "bob") as bob:
         await holds("bob sees ann", lambda: "ann" in bob.room.remote_participants)
@@ -52,6 +53,7 @@ async def test_deleting_a_room_ends_it_for_all(server: MediaServer, room: str) -
         assert (await ended)[0] == rtc.DisconnectReason.ROOM_DELETED
 
 
+@both_paths
 async def test_the_server_mutes_a_track(server: MediaServer, room: str) -> None:
     async with server.api() as client, joined(server, room, "ann") as ann, joined(server, room, "bob") as bob:
         await ann.publish()
@@ -66,6 +68,7 @@ async def test_the_server_mutes_a_track(server: MediaServer, room: str) -> None:
         await muted
 
 
+@both_paths
 async def test_permissions_change_during_the_call(server: MediaServer, room: str) -> None:
     async with server.api() as client, joined(server, room, "ann") as ann, joined(server, room, "bob") as bob:
         await ann.publish()
@@ -83,6 +86,7 @@ async def test_permissions_change_during_the_call(server: MediaServer, room: str
         await holds("her name changed", lambda: seen.name == "Ann the Quiet")
 
 
+@both_paths
 async def test_the_server_sends_data(server: MediaServer, room: str) -> None:
     async with server.api() as client, joined(server, room, "ann") as ann:
         request = api.SendDataRequest(room=room, data=b"from above", kind=0, destination_identities=["ann"])
