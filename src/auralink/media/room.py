@@ -24,6 +24,7 @@ from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.room import RoomConfiguration
 from livekit.protocol.rtc import (
     AddTrackRequest,
+    ConnectionQualityUpdate,
     LeaveRequest,
     ParticipantUpdate,
     RoomUpdate,
@@ -46,6 +47,7 @@ from auralink.media.nonces import Nonces
 from auralink.media.participant import Participant, PublishedTrack, Subscription
 from auralink.media.replay import ReliableHistory
 from auralink.media.sids import new_sid, track_sid
+from auralink.media.speakers import Speakers
 
 QUALITIES: dict[QualityName, "VideoQuality"] = {
     "low": VideoQuality.LOW,
@@ -142,6 +144,8 @@ class Room:
     by_peer: dict[int, Participant] = field(default_factory=dict)
     tracks: dict[int, PublishedTrack] = field(default_factory=dict)
     """By the engine's id."""
+    by_track: "dict[int, Room]" = field(default_factory=dict)
+    """The rooms of all tracks of this server, by the engine's id."""
     sif_trailer: bytes = b""
     config: RoomConfiguration = field(default_factory=RoomConfiguration)
     """What CreateRoom or the first token asked for."""
@@ -153,6 +157,7 @@ class Room:
     nonces: Nonces = field(default_factory=Nonces)
     candidate_choices: CandidateChoices = field(default_factory=CandidateChoices)
     data_tracks: DataTracks = field(init=False)
+    speakers: Speakers = field(default_factory=Speakers)
     _gone_peers: list[int] = field(default_factory=list)
     on_change: Callable[["Room"], None] = lambda _room: None
     """Told after somebody joined or left, so that the owner can time the room out."""
@@ -233,6 +238,7 @@ class Room:
         for track in list(me.tracks.values()):
             self._end(track, tell_publisher=False, update=False)
         del self.participants[me.identity]
+        self.speakers.left(me)
         if me.offers:
             me.offers.close()
         for sid in me.subscriptions:
@@ -339,6 +345,7 @@ class Room:
         del info.codecs[:]
         info.codecs.append(codecs.of_track(track.request, info))
         self.tracks[track.id] = track
+        self.by_track[track.id] = self
         self.engine.publish(
             me.peer,
             track.id,
@@ -388,13 +395,16 @@ class Room:
         me = track.publisher
         me.tracks.pop(track.info.sid, None)
         if self.tracks.pop(track.id, None):
+            self.by_track.pop(track.id, None)
             self.engine.unpublish(track.id)
         for other in self.participants.values():
-            if track.info.sid in other.subscriptions:
+            if taken := track.info.sid in other.subscriptions:
                 other.sent_less()
             for kept in (other.subscriptions, other.settings, other.wishes):
                 kept.pop(track.info.sid, None)
             other.refused.discard(track.info.sid)
+            if taken and update and not other.takes(me):
+                self.speakers.unheard(other, me)
         if not track.announced:
             return
         track.announced = False
@@ -445,6 +455,8 @@ class Room:
         wanted = wished and self._permitted(me, track)
         if wanted and sid not in me.subscriptions:
             settings = me.settings.get(sid) or Subscription(quality="low" if me.adaptive_stream else "high")
+            if not me.takes(track.publisher):
+                self._first_taken(me, track.publisher)
             me.subscriptions[sid] = settings
             self.engine.subscribe(
                 me.receiver,
@@ -460,6 +472,20 @@ class Room:
             del me.subscriptions[sid]
             self.engine.unsubscribe(me.receiver, track.id)
             me.sent_less()
+            if not me.takes(track.publisher):
+                self.speakers.unheard(me, track.publisher)
+
+    def _first_taken(self, me: Participant, publisher: Participant) -> None:
+        """From now on `me` hears of changes; this is what was there before."""
+        self.speakers.heard(me, publisher)
+        # Before its own first report it knows of nobody; with that come all it takes.
+        if me.quality and publisher.quality and not publisher.grant.hidden:
+            me.send(SignalResponse(connection_quality=ConnectionQualityUpdate(updates=[publisher.quality])))
+
+    def spoke(self, levels: Iterable[tuple[int, float, bool]]) -> None:
+        """The engine's report: peer, level, whether it speaks."""
+        known = [(me, level, active) for peer, level, active in levels if (me := self.by_peer.get(peer))]
+        self.speakers.changed(self.participants.values(), known)
 
     def wish(self, me: Participant, sids: Iterable[str], subscribe: bool) -> None:
         """Explicit (un)subscription; kept for tracks that are not there yet."""

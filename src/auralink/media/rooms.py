@@ -17,7 +17,6 @@ from livekit.protocol.models import (
     ParticipantPermission,
     RoomEndReason,
     ServerInfo,
-    SpeakerInfo,
     SubscriptionError,
 )
 from livekit.protocol.room import RoomConfiguration
@@ -33,7 +32,6 @@ from livekit.protocol.rtc import (
     RoomUpdate,
     SessionDescription,
     SignalResponse,
-    SpeakersChanged,
     StreamState,
     StreamStateInfo,
     StreamStateUpdate,
@@ -42,6 +40,7 @@ from livekit.protocol.rtc import (
 
 from auralink.kit.errors import AuraError, InvalidInput, NotFound, Unavailable
 from auralink.media import codecs, data
+from auralink.media.encoding import Encoder
 from auralink.media.engine import Engine
 from auralink.media.ice_servers import IceServers
 from auralink.media.keys import PLATFORM
@@ -75,8 +74,6 @@ _SWEEP_S = 1.0
 _JOIN_LIMIT_S = 60
 """How long a participant may take until its media connection is up."""
 _GOOD_SCORE, _EXCELLENT_SCORE = 2.5, 4.0
-_LEVEL_STEPS = 8
-"""Speakers' levels are told in eighths: finer differences would only make messages."""
 
 
 class RoomMissing(NotFound):
@@ -130,6 +127,7 @@ class Rooms:
         self._defaults = defaults
         self._ice = ice or IceServers(time.time)
         self.limits = limits
+        self.encoder = Encoder()
         self.revocations = Revocations()
         self._later = later
         self._lingering = Lingering(engine, later)
@@ -138,6 +136,7 @@ class Rooms:
         self._rooms: dict[RoomKey, Room] = {}
         self._by_id: dict[int, Room] = {}
         self._by_peer: dict[int, Room] = {}
+        self._by_track: dict[int, Room] = {}
         self._empty_since: dict[RoomKey, float] = {}
         self._node = new_sid("ND_")
 
@@ -184,6 +183,7 @@ class Rooms:
             ids=self._ids,
             limits=limits,
             lingering=self._lingering,
+            by_track=self._by_track,
             sif_trailer=secrets.token_bytes(8),
             config=wanted,
             history=ReliableHistory(budget=self._replay_budget),
@@ -428,7 +428,7 @@ class Rooms:
         match event:
             case ("speakers", room_id, levels):
                 if room := self._by_id.get(room_id):
-                    self._speakers(room, levels)
+                    room.spoke(levels)
             case ("track_started", track_id, mime):
                 if room := self._room_of_track(track_id):
                     room.track_started(track_id, mime)
@@ -445,7 +445,7 @@ class Rooms:
                 self._peer_event(event, peer)
 
     def _room_of_track(self, track_id: int) -> Room | None:
-        return next((room for room in self._rooms.values() if track_id in room.tracks), None)
+        return self._by_track.get(track_id)
 
     def _peer_event(self, event: "Event", peer: int) -> None:
         room = self._by_peer.get(peer)
@@ -519,16 +519,6 @@ class Rooms:
         if (room := self._by_id.get(room_id)) is None:
             return
         room.close(DisconnectReason.MIGRATION, RoomEndReason.ROOM_END_SUPERSEDED, LeaveRequest.Action.RECONNECT)
-
-    def _speakers(self, room: Room, levels: list[tuple[int, float, bool]]) -> None:
-        speakers = []
-        for peer, level, active in levels:
-            me = room.by_peer.get(peer)
-            if me is not None and not me.grant.hidden:
-                rounded = round(level * _LEVEL_STEPS) / _LEVEL_STEPS
-                speakers.append(SpeakerInfo(sid=me.sid, level=rounded, active=active))
-        if speakers:
-            room.broadcast(SignalResponse(speakers_changed=SpeakersChanged(speakers=speakers)))
 
     def _quality(self, room: Room, me: Participant, score: float) -> None:
         """Tell `me` and those who take something of it, when its quality became another one (as LiveKit does)."""

@@ -161,7 +161,8 @@ class SignalConnection:
     def _send(self, message: SignalResponse) -> None:
         if self._closing.is_set():
             return
-        encoded = json_format.MessageToJson(message, indent=None) if self._json else message.SerializeToString()
+        encoder = self._rooms.encoder
+        encoded = json_format.MessageToJson(message, indent=None) if self._json else encoder.encode(message)
         if not self._queue.put(encoded):
             log.warning("media.signal_slow_reader")
             self._code = _TOO_SLOW
