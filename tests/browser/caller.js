@@ -95,6 +95,14 @@
     });
   }
 
+  async function hasWidth(identity, source, wanted) {
+    await until(`${source} of ${identity} is ${wanted} wide`, async () => {
+      const entry = await inbound(await trackOf(identity, source));
+      return { done: entry?.frameWidth === wanted, width: entry?.frameWidth };
+    });
+    await receives(identity, source);
+  }
+
   const decoded = async (identity, source) => (await inbound(await trackOf(identity, source)))?.framesDecoded ?? 0;
 
   // Packets per second over a while; 0 when the server pauses a stream or the publisher is quiet.
@@ -195,7 +203,7 @@
   }
 
   window.caller = {
-    state, until, connect, receives, width, hasWidth, decoded, packetRate, goesQuiet, codec, publishVideo, outbound, sendsOnly, attach, resize,
+    state, until, connect, receives, hasWidth, decoded, packetRate, goesQuiet, codec, publishVideo, outbound, sendsOnly, attach, resize,
     sendBytes, simulate, checks, publicationOf, trackOf, VideoQuality, Track,
     sees: (name) => until(name, () => ({ done: state.events.includes(name), events: state.events })),
     got: (what, count) => until(`${count} ${what}`, () => ({ done: state[what].length >= count, seen: state[what] })).then((s) => s.seen),
