@@ -1,8 +1,16 @@
 """Codecs as LiveKit's messages name them: what we forward, what a publisher asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from livekit.protocol.models import Codec, SimulcastCodecInfo, TrackInfo, TrackType
+from livekit.protocol.models import (
+    AudioTrackFeature,
+    BackupCodecPolicy,
+    Codec,
+    SimulcastCodecInfo,
+    TrackInfo,
+    TrackType,
+    VideoLayer,
+)
 from livekit.protocol.rtc import AddTrackRequest
 
 _RED = "audio/red"
@@ -31,6 +39,35 @@ def expected_mime(request: AddTrackRequest, offered: Sequence[str]) -> str:
     """What will probably come, until it does: the choice if it was offered, else the client's first."""
     wanted = (first_choice(request) or "").lower()
     return next((mime for mime in offered if mime.lower() == wanted), offered[0] if offered else "")
+
+
+def audio_features(request: AddTrackRequest) -> list["AudioTrackFeature"]:
+    """Those announced and those that its flags mean, each once: recorders and agents look only here."""
+    stereo = [AudioTrackFeature.TF_STEREO] if request.stereo else []
+    steady = [AudioTrackFeature.TF_NO_DTX] if request.disable_dtx else []
+    return list(dict.fromkeys([*request.audio_features, *stereo, *steady]))
+
+
+def set_audio_features(info: TrackInfo, features: Iterable["AudioTrackFeature"]) -> None:
+    """The publisher changed them; the flags follow."""
+    kept = list(dict.fromkeys(features))
+    del info.audio_features[:]
+    info.audio_features.extend(kept)
+    info.stereo = AudioTrackFeature.TF_STEREO in kept
+    info.disable_dtx = AudioTrackFeature.TF_NO_DTX in kept
+
+
+def backup_policy(request: AddTrackRequest) -> "BackupCodecPolicy":
+    """Audio may always come in two codecs, unless its publisher wants one at a time."""
+    if request.type == TrackType.AUDIO and request.backup_codec_policy != BackupCodecPolicy.REGRESSION:
+        return BackupCodecPolicy.SIMULCAST
+    return request.backup_codec_policy
+
+
+def layers(request: AddTrackRequest) -> list[VideoLayer]:
+    """Lowest quality first, whatever the order they were announced in."""
+    named = request.layers or (request.simulcast_codecs[0].layers if request.simulcast_codecs else ())
+    return sorted(named, key=lambda layer: layer.quality)
 
 
 def of_track(request: AddTrackRequest, info: TrackInfo) -> SimulcastCodecInfo:

@@ -23,7 +23,7 @@ from livekit.protocol.rtc import (
     UpdateTrackSettings,
 )
 
-from auralink.media import blobs, data
+from auralink.media import blobs, codecs, data
 from auralink.media.limits import Limits
 from auralink.media.participant import Participant, Subscription
 from auralink.media.room import QUALITY_NAMES, Room, leave
@@ -213,11 +213,10 @@ class Session:
         audio = request.HasField("update_audio_track")
         sid = request.update_audio_track.track_sid if audio else request.update_video_track.track_sid
         track = self.me.tracks.get(sid)
-        if track is None:
+        if track is None or audio != (track.kind == "audio"):
             return
         if audio:
-            del track.info.audio_features[:]
-            track.info.audio_features.extend(request.update_audio_track.features)
+            codecs.set_audio_features(track.info, request.update_audio_track.features)
         else:
             track.info.width, track.info.height = request.update_video_track.width, request.update_video_track.height
         if track.announced:
