@@ -1,34 +1,53 @@
-//! Which layer of which track a subscriber gets within its bandwidth: a pure function of what is wanted and available.
+//! Which layers of which track a subscriber gets within its bandwidth: a pure function of what is wanted and available.
 //!
 //! Audio is not allocated: it always flows and its rate is taken off the budget by the caller. Video is served in this
 //! order: screen shares before cameras, then higher priority, then the order of subscription. Everybody first gets the
-//! lowest layer there is; then screen shares rise as far as the budget lasts, then the others, round-robin by one layer.
+//! lowest layer there is, at its lowest frame rate; then screen shares rise as far as the budget lasts, then the others,
+//! round-robin by one step: first the frame rate of the lowest layer, then whole layers.
 
 use crate::api::Quality;
+use crate::publish::layers::TEMPORAL;
 
-/// One video subscription. Rates are bits per second as measured, lowest layer first; a layer that is not sent at the
-/// moment is `None`.
+/// One video subscription. Rates are bits per second as measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub(crate) struct Request {
     pub screen_share: bool,
     pub priority: u32,
     /// Highest quality the subscriber wants.
     pub wanted: Quality,
-    /// Rates of low, medium, high. A track without simulcast has only the first.
-    pub rates_bps: [Option<u64>; 3],
+    /// Highest temporal layer it wants.
+    pub temporal: u8,
+    /// Rates of low, medium, high with temporal layers up to each; `None` for what is not sent at the moment. A track
+    /// without layers has only the first, with the same rate for all.
+    pub rates_bps: [Option<[u64; TEMPORAL]>; 3],
     /// What it gets now; rising above it needs head-room, staying does not.
-    pub current: Option<usize>,
+    pub current: Option<Choice>,
+}
+
+/// A layer (of a simulcast, or spatial) and the highest temporal layer of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Choice {
+    pub layer: u8,
+    pub temporal: u8,
+}
+
+/// One step of a request's ladder and what it costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Step {
+    choice: Choice,
+    bps: u64,
 }
 
 /// Share of the budget that must be left over before a track may rise, in percent: a rise that just fits would be
 /// taken back at the next dip of the estimate.
 const HEADROOM_PERCENT: u64 = 10;
 
-/// The layer index for each request, `None` = paused (only when `allow_pause`) or nothing is sent.
+/// What each request gets, `None` = paused (only when `allow_pause`) or nothing is sent.
 ///
-/// With too little for all the lowest layers and no permission to pause, every request still gets its lowest layer: the
+/// With too little for all the lowest steps and no permission to pause, every request still gets its lowest one: the
 /// user prefers a struggling picture over none, as LiveKit's default does.
-pub fn allocate(budget_bps: u64, requests: &[Request], allow_pause: bool) -> Vec<Option<usize>> {
+pub(crate) fn allocate(budget_bps: u64, requests: &[Request], allow_pause: bool) -> Vec<Option<Choice>> {
+    let ladders: Vec<Vec<Step>> = requests.iter().map(ladder).collect();
     let mut order: Vec<usize> = (0..requests.len()).collect();
     order.sort_by_key(|&i| {
         requests.get(i).map_or((true, u32::MAX), |r| (!r.screen_share, u32::MAX - r.priority.min(u32::MAX - 1)))
@@ -36,35 +55,47 @@ pub fn allocate(budget_bps: u64, requests: &[Request], allow_pause: bool) -> Vec
     let mut given: Vec<Option<usize>> = vec![None; requests.len()];
     let mut used: u64 = 0;
     for &i in &order {
-        let (Some(request), Some(slot)) = (requests.get(i), given.get_mut(i)) else { continue };
-        let Some((layer, rate)) = lowest(request) else { continue };
-        if allow_pause && used + rate > budget_bps {
+        let (Some(ladder), Some(slot)) = (ladders.get(i), given.get_mut(i)) else { continue };
+        let Some(step) = ladder.first() else { continue };
+        if allow_pause && used + step.bps > budget_bps {
             continue;
         }
-        used += rate;
-        *slot = Some(layer);
+        used += step.bps;
+        *slot = Some(0);
     }
     for screens in [true, false] {
         let group: Vec<usize> =
             order.iter().copied().filter(|&i| requests.get(i).is_some_and(|r| r.screen_share == screens)).collect();
-        rise(&group, requests, budget_bps, &mut used, &mut given);
+        rise(&group, requests, &ladders, budget_bps, &mut used, &mut given);
     }
-    given
+    let chosen = |(ladder, at): (&Vec<Step>, Option<usize>)| at.and_then(|at| ladder.get(at)).map(|step| step.choice);
+    ladders.iter().zip(given).map(chosen).collect()
 }
 
-/// Round-robin: each track of the group rises by one layer at a time while the budget lasts.
-fn rise(group: &[usize], requests: &[Request], budget_bps: u64, used: &mut u64, given: &mut [Option<usize>]) {
+/// Round-robin: each track of the group rises by one step at a time while the budget lasts.
+fn rise(
+    group: &[usize],
+    requests: &[Request],
+    ladders: &[Vec<Step>],
+    budget_bps: u64,
+    used: &mut u64,
+    given: &mut [Option<usize>],
+) {
     let with_headroom = budget_bps - budget_bps / 100 * HEADROOM_PERCENT;
     let mut risen = true;
     while risen {
         risen = false;
         for &i in group {
-            let (Some(request), Some(slot)) = (requests.get(i), given.get_mut(i)) else { continue };
-            let Some((layer, extra)) = slot.and_then(|at| next(request, at)) else { continue };
-            let limit = if request.current.is_none_or(|c| layer > c) { with_headroom } else { budget_bps };
+            let (Some(request), Some(ladder), Some(slot)) = (requests.get(i), ladders.get(i), given.get_mut(i)) else {
+                continue;
+            };
+            let Some((at, now)) = slot.and_then(|at| Some((at, ladder.get(at)?))) else { continue };
+            let Some(next) = ladder.get(at + 1) else { continue };
+            let extra = next.bps.saturating_sub(now.bps);
+            let limit = if request.current.is_none_or(|c| next.choice > c) { with_headroom } else { budget_bps };
             if *used + extra <= limit {
                 *used += extra;
-                *slot = Some(layer);
+                *slot = Some(at + 1);
                 risen = true;
             }
         }
@@ -72,31 +103,32 @@ fn rise(group: &[usize], requests: &[Request], budget_bps: u64, used: &mut u64, 
 }
 
 /// What the subscriber would use if bandwidth were no matter: the probing goal, in bits per second.
-pub fn desired_bps(requests: &[Request]) -> u64 {
-    requests.iter().filter_map(|r| (0..=cap(r)).rev().find_map(|l| rate(r, l))).sum()
+pub(crate) fn desired_bps(requests: &[Request]) -> u64 {
+    requests.iter().filter_map(|request| ladder(request).last().map(|step| step.bps)).sum()
 }
 
-fn cap(request: &Request) -> usize {
-    match request.wanted {
-        Quality::Low => 0,
-        Quality::Medium => 1,
-        Quality::High => 2,
+/// The steps of a request, cheapest first: the temporal layers of the lowest layer that is sent, then the layers above
+/// it within the wanted quality. One above the wanted quality is better than no picture.
+fn ladder(request: &Request) -> Vec<Step> {
+    let cap = request.wanted as usize;
+    let sent = request.rates_bps.iter().enumerate().filter_map(|(layer, rates)| rates.map(|rates| (layer, rates)));
+    let most = usize::from(request.temporal).min(TEMPORAL - 1);
+    let mut steps: Vec<Step> = Vec::new();
+    for (layer, rates) in sent {
+        let lowest = steps.is_empty();
+        if !lowest && layer > cap {
+            break;
+        }
+        for (temporal, bps) in rates.into_iter().enumerate().take(most + 1).skip(if lowest { 0 } else { most }) {
+            let choice = Choice { layer: layer as u8, temporal: temporal as u8 };
+            match steps.last_mut() {
+                // A temporal layer that is not sent costs nothing and is no step of its own.
+                Some(last) if last.choice.layer == choice.layer && last.bps == bps => last.choice = choice,
+                _ => steps.push(Step { choice, bps }),
+            }
+        }
     }
-}
-
-fn rate(request: &Request, layer: usize) -> Option<u64> {
-    request.rates_bps.get(layer).copied().flatten()
-}
-
-/// The lowest layer that is sent. One above the wanted quality is better than no picture.
-fn lowest(request: &Request) -> Option<(usize, u64)> {
-    (0..request.rates_bps.len()).find_map(|l| rate(request, l).map(|r| (l, r)))
-}
-
-/// The next higher layer within the wanted quality, and what it costs more.
-fn next(request: &Request, at: usize) -> Option<(usize, u64)> {
-    let now = rate(request, at)?;
-    (at + 1..=cap(request)).find_map(|l| rate(request, l).map(|r| (l, r.saturating_sub(now))))
+    steps
 }
 
 #[cfg(test)]
@@ -109,57 +141,100 @@ mod tests {
             screen_share: false,
             priority: 0,
             wanted: Quality::High,
-            rates_bps: [Some(150_000), Some(500_000), Some(1_700_000)],
+            temporal: 3,
+            rates_bps: [150_000, 500_000, 1_700_000].map(|bps| Some([bps; TEMPORAL])),
             current: None,
         }
+    }
+
+    fn all_of(layer: u8) -> Option<Choice> {
+        Some(Choice { layer, temporal: 3 })
     }
 
     #[test]
     fn plenty_gives_everybody_what_is_wanted() {
         let low = Request { wanted: Quality::Low, ..camera() };
-        assert_eq!(allocate(10_000_000, &[camera(), low], false), vec![Some(2), Some(0)]);
+        assert_eq!(allocate(10_000_000, &[camera(), low], false), vec![all_of(2), all_of(0)]);
     }
 
     #[test]
     fn everybody_gets_the_lowest_layer_before_anybody_rises() {
-        assert_eq!(allocate(350_000, &[camera(), camera()], false), vec![Some(0), Some(0)]);
-        assert_eq!(allocate(800_000, &[camera(), camera()], false), vec![Some(1), Some(0)]);
+        assert_eq!(allocate(350_000, &[camera(), camera()], false), vec![all_of(0), all_of(0)]);
+        assert_eq!(allocate(800_000, &[camera(), camera()], false), vec![all_of(1), all_of(0)]);
     }
 
     #[test]
     fn the_screen_share_is_served_first() {
         let screen = Request { screen_share: true, ..camera() };
-        assert_eq!(allocate(2_100_000, &[camera(), screen], false), [Some(0), Some(2)]);
+        assert_eq!(allocate(2_100_000, &[camera(), screen], false), [all_of(0), all_of(2)]);
     }
 
     #[test]
     fn pausing_needs_permission() {
-        assert_eq!(allocate(200_000, &[camera(), camera()], true), vec![Some(0), None]);
-        assert_eq!(allocate(200_000, &[camera(), camera()], false), vec![Some(0), Some(0)]);
+        assert_eq!(allocate(200_000, &[camera(), camera()], true), vec![all_of(0), None]);
+        assert_eq!(allocate(200_000, &[camera(), camera()], false), vec![all_of(0), all_of(0)]);
     }
 
     #[test]
     fn rising_needs_headroom_but_staying_does_not() {
-        assert_eq!(allocate(520_000, &[camera()], false), vec![Some(0)]);
-        assert_eq!(allocate(520_000, &[Request { current: Some(1), ..camera() }], false), vec![Some(1)]);
+        assert_eq!(allocate(520_000, &[camera()], false), vec![all_of(0)]);
+        assert_eq!(allocate(520_000, &[Request { current: all_of(1), ..camera() }], false), vec![all_of(1)]);
     }
 
     #[test]
     fn a_layer_that_is_not_sent_is_skipped() {
-        let gap = Request { rates_bps: [None, None, Some(900_000)], wanted: Quality::Low, ..camera() };
-        assert_eq!(allocate(5_000_000, &[gap], false), vec![Some(2)]);
+        let gap = Request { rates_bps: [None, None, Some([900_000; TEMPORAL])], wanted: Quality::Low, ..camera() };
+        assert_eq!(allocate(5_000_000, &[gap], false), vec![all_of(2)]);
         let none = Request { rates_bps: [None; 3], ..camera() };
         assert_eq!(allocate(5_000_000, &[none], false), vec![None]);
     }
 
+    /// A screen share with three temporal layers: 5, 15 and 30 frames a second.
+    fn layered() -> Request {
+        let low = [100_000, 200_000, 400_000, 400_000];
+        Request { rates_bps: [Some(low), Some([800_000, 900_000, 1_000_000, 1_000_000]), None], ..camera() }
+    }
+
+    #[test]
+    fn with_little_bandwidth_frames_are_left_out_before_layers_are_paused() {
+        let choice = |budget| allocate(budget, &[layered()], true).remove(0);
+        assert_eq!(choice(50_000), None);
+        assert_eq!(choice(120_000), Some(Choice { layer: 0, temporal: 0 }));
+        assert_eq!(choice(300_000), Some(Choice { layer: 0, temporal: 1 }));
+        assert_eq!(choice(500_000), all_of(0));
+        assert_eq!(choice(2_000_000), all_of(1));
+    }
+
+    #[test]
+    fn a_limit_on_the_frame_rate_holds_for_every_layer() {
+        let limited = Request { temporal: 1, ..layered() };
+        assert_eq!(allocate(2_000_000, &[limited.clone()], true), [Some(Choice { layer: 1, temporal: 1 })]);
+        assert_eq!(desired_bps(&[limited]), 900_000);
+    }
+
+    /// What a choice costs.
+    fn cost_bps(request: &Request, choice: Choice) -> u64 {
+        let rates = request.rates_bps.get(usize::from(choice.layer)).copied().flatten();
+        rates.and_then(|rates| rates.get(usize::from(choice.temporal)).copied()).unwrap_or_default()
+    }
+
     fn any_request() -> impl Strategy<Value = Request> {
         let wanted = prop_oneof![Just(Quality::Low), Just(Quality::Medium), Just(Quality::High)];
-        let rates = prop::array::uniform3(prop::option::of(1u64..5_000_000));
-        (any::<bool>(), 0u32..5, wanted, rates, prop::option::of(0usize..3)).prop_map(
-            |(screen_share, priority, wanted, rates_bps, current)| Request {
+        let temporal = prop::array::uniform4(1u64..1_500_000).prop_map(|own| {
+            let mut sum = 0;
+            own.map(|bps| {
+                sum += bps;
+                sum
+            })
+        });
+        let rates = prop::array::uniform3(prop::option::of(temporal));
+        let current = prop::option::of((0u8..3, 0u8..4).prop_map(|(layer, temporal)| Choice { layer, temporal }));
+        (any::<bool>(), 0u32..5, wanted, 0u8..4, rates, current).prop_map(
+            |(screen_share, priority, wanted, temporal, rates_bps, current)| Request {
                 screen_share,
                 priority,
                 wanted,
+                temporal,
                 rates_bps,
                 current,
             },
@@ -172,11 +247,10 @@ mod tests {
             requests in prop::collection::vec(any_request(), 0..12), budget in 0u64..20_000_000
         ) {
             let given = allocate(budget, &requests, true);
-            let used: u64 = given.iter().zip(&requests).filter_map(|(g, r)| rate(r, (*g)?)).sum();
+            let used: u64 = given.iter().zip(&requests).filter_map(|(g, r)| Some(cost_bps(r, (*g)?))).sum();
             // A higher layer that measures less than a lower one costs nothing extra, hence saturating in `next`.
             let monotonic = requests.iter().all(|r| {
-                let sent: Vec<u64> = r.rates_bps.iter().flatten().copied().collect();
-                sent.is_sorted()
+                ladder(r).is_sorted_by_key(|step| step.bps)
             });
             prop_assert!(!monotonic || used <= budget);
         }
@@ -185,8 +259,8 @@ mod tests {
         fn only_layers_that_are_sent_are_given(requests in prop::collection::vec(any_request(), 0..12), budget: u64) {
             for (given, request) in allocate(budget, &requests, false).iter().zip(&requests) {
                 prop_assert_eq!(given.is_some(), request.rates_bps.iter().any(Option::is_some));
-                if let Some(layer) = given {
-                    prop_assert!(rate(request, *layer).is_some());
+                if let Some(choice) = given {
+                    prop_assert!(cost_bps(request, *choice) > 0 && choice.temporal <= request.temporal);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! The sans-I/O core of AuraLink's SFU: it is handed datagrams, commands and the time, and gives back datagrams and
 //! events. No socket, thread, clock or Python in here.
 
-pub mod allocator;
+mod allocator;
 pub mod api;
 pub mod bwe;
 mod data;

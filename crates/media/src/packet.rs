@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::slab::Key;
-use crate::wire::codec::{Codec, vp8};
+use crate::wire::codec::{Codec, dependency, vp8, vp9};
 
 /// The payload stays where it was received (and decrypted in place); this says where and what it is.
 #[derive(Debug, Clone)]
@@ -26,6 +26,34 @@ pub(crate) struct Packet {
     /// Starts a key frame; audio always does.
     pub keyframe: bool,
     pub vp8: Option<vp8::Descriptor>,
+    /// None for what has no layers within its stream.
+    pub layered: Option<Layered>,
+}
+
+/// Which layer of a stream with several (SVC) a packet belongs to, as its sender tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layered {
+    /// By the dependency descriptor, with the version of the structure it refers to.
+    Targets(dependency::Frame, u32),
+    /// By the VP9 payload descriptor.
+    Vp9(vp9::Descriptor),
+}
+
+impl Layered {
+    pub fn layers(&self) -> (u8, u8) {
+        match self {
+            Layered::Targets(frame, _) => (frame.spatial, frame.temporal),
+            Layered::Vp9(descriptor) => (descriptor.spatial, descriptor.temporal),
+        }
+    }
+
+    /// First packet of a frame (of one layer).
+    pub fn starts_frame(&self) -> bool {
+        match self {
+            Layered::Targets(frame, _) => frame.starts,
+            Layered::Vp9(descriptor) => descriptor.starts_frame,
+        }
+    }
 }
 
 /// What [`Packet::new`] is made of besides positions.
@@ -37,6 +65,8 @@ pub(crate) struct Fields {
     pub codec: Codec,
     pub keyframe: bool,
     pub vp8: Option<vp8::Descriptor>,
+    /// None for what has no layers within its stream.
+    pub layered: Option<Layered>,
 }
 
 impl Packet {
@@ -58,6 +88,7 @@ impl Packet {
             codec: fields.codec,
             keyframe: fields.keyframe,
             vp8: fields.vp8,
+            layered: fields.layered,
         }
     }
 

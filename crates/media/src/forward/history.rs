@@ -18,6 +18,8 @@ pub(crate) struct Sent {
     /// Index of the packet in its layer, the lower half.
     pub source: u32,
     pub layer: u8,
+    /// As sent: the last packet of the picture as the subscriber gets it.
+    pub marker: bool,
     /// Roll-over counter << 16 | sequence number as sent.
     pub index: u64,
     pub timestamp: u32,
@@ -42,12 +44,13 @@ struct Slot {
     tl0_pic_idx: u8,
     key_index: u8,
     layer: u8,
-    /// Times it was sent again (lower bits), and [`EXTENDED`].
+    /// Times it was sent again (lower bits), [`EXTENDED`] and [`MARKER`].
     flags: u8,
 }
 
 const EXTENDED: u8 = 0x80;
-const RESENDS: u8 = 0x7F;
+const MARKER: u8 = 0x40;
+const RESENDS: u8 = 0x3F;
 /// More than any packet is ever resent: an empty place.
 const NOTHING: Slot = Slot {
     source: 0,
@@ -94,7 +97,7 @@ impl History {
                 tl0_pic_idx: sent.vp8.tl0_pic_idx,
                 key_index: sent.vp8.key_index,
                 layer: sent.layer,
-                flags: if sent.extended { EXTENDED } else { 0 },
+                flags: u8::from(sent.extended) * EXTENDED | u8::from(sent.marker) * MARKER,
             };
         }
     }
@@ -116,6 +119,7 @@ impl History {
         Some(Sent {
             source: slot.source,
             layer: slot.layer,
+            marker: slot.flags & MARKER != 0,
             index: self.newest.checked_sub(u64::from(behind))?,
             timestamp: slot.timestamp,
             transport: slot.transport,
@@ -136,7 +140,16 @@ mod tests {
 
     fn sent(index: u64) -> Sent {
         let vp8 = Vp8Ids { picture_id: 7, ..Vp8Ids::default() };
-        Sent { source: 3, layer: 1, index, timestamp: 5, transport: 9, extended: index % 2 == 0, vp8 }
+        Sent {
+            source: 3,
+            layer: 1,
+            marker: index % 3 == 0,
+            index,
+            timestamp: 5,
+            transport: 9,
+            extended: index % 2 == 0,
+            vp8,
+        }
     }
 
     const ROUND_TRIP: Duration = Duration::from_millis(100);

@@ -6,14 +6,20 @@ mod payload;
 mod red;
 mod rewrite;
 pub(crate) mod stream;
+mod svc;
 
+use crate::allocator::Choice;
 use crate::api::{Quality, SubscriptionSettings, TrackId};
 use crate::negotiate::NegotiatedCodec;
+use crate::publish::layers::TEMPORAL;
 use crate::publish::track::{LAYERS, Track};
 use crate::slab::Key;
 use crate::wire::codec::Codec;
 use payload::Form;
 use stream::DownStream;
+
+/// No limit but what is sent.
+pub(crate) const EVERYTHING: Choice = Choice { layer: LAYERS as u8 - 1, temporal: TEMPORAL as u8 - 1 };
 
 /// A subscription of a peer. It becomes a stream when it is [`bound`](DownTrack::stream) to a section.
 pub(crate) struct DownTrack {
@@ -23,7 +29,7 @@ pub(crate) struct DownTrack {
     pub settings: SubscriptionSettings,
     pub stream: Option<DownStream>,
     /// What the allocator allows; none = no video for now.
-    pub allowed: Option<u8>,
+    pub allowed: Option<Choice>,
     /// The allocator paused it and the subscriber was told.
     pub paused: bool,
     /// The layer to be sent; none = nothing is to be sent now.
@@ -44,7 +50,7 @@ impl DownTrack {
             video: track.is_video(),
             settings,
             stream: None,
-            allowed: Some(LAYERS as u8 - 1),
+            allowed: Some(EVERYTHING),
             paused: false,
             target: None,
             order,
@@ -57,8 +63,15 @@ impl DownTrack {
     pub fn retarget(&mut self, track: &Track) -> bool {
         let before = self.target;
         self.target = self.choose(track);
-        let current = self.stream.as_ref().and_then(DownStream::current_layer);
-        self.video && self.target.is_some() && self.target != current && (self.target != before || current.is_none())
+        let target = self.target;
+        let Some(stream) = &mut self.stream else { return false };
+        stream.set_temporal(self.allowed.map_or(0, |allowed| allowed.temporal));
+        let current = stream.current_layer();
+        if track.svc {
+            // Whether a key frame is needed for another layer shows with the frames.
+            return target.is_some() && current.is_none();
+        }
+        self.video && target.is_some() && target != current && (target != before || current.is_none())
     }
 
     fn choose(&self, track: &Track) -> Option<u8> {
@@ -70,7 +83,7 @@ impl DownTrack {
         }
         let SubscriptionSettings { quality, width, height, .. } = self.settings;
         let wanted = track.wanted_layer(quality, width, height);
-        track.best_alive(wanted.min(self.allowed?))
+        track.best_alive(wanted.min(self.allowed?.layer))
     }
 
     /// The highest quality this subscription makes the publisher send.

@@ -6,8 +6,8 @@
 
 use crate::wire::codec::vp8;
 
-/// Packets left out that a late one may still need to be counted against.
-const SKIPS: usize = 16;
+/// Changes of numbering that a late packet may come from before of: runs of packets left out, or padding put in.
+const TURNS: usize = 24;
 /// Index of the first packet. Receivers take an unknown stream's roll-over counter as 0, so this stays well under 2^16
 /// (RFC 3711 section 3.3.1) to survive early loss; the SSRC is random, so it need not be secret.
 const FIRST_INDEX: u64 = 1000;
@@ -57,11 +57,29 @@ pub(crate) struct Rewriter {
     highest_out: u64,
     timestamp_offset: u32,
     last_timestamp: u32,
-    skipped: [u64; SKIPS],
-    skips: usize,
+    /// Something of this run was sent.
+    running: bool,
+    turns: [Turn; TURNS],
+    /// Turns made, ever.
+    turned: usize,
     offsets: Vp8Offsets,
     last_vp8: Vp8Ids,
+    /// Source picture ids left out since the run began, a ring.
+    dropped: [u16; DROPPED],
+    drops: usize,
 }
+
+/// Source indexes from here on (until the next turn) are sent with this offset.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    from: u64,
+    offset: u64,
+}
+
+/// No packet is this new.
+const NO_TURN: Turn = Turn { from: u64::MAX, offset: 0 };
+/// VP8 pictures left out that a late packet may come from before of.
+const DROPPED: usize = 16;
 
 impl Rewriter {
     pub fn new(first_timestamp: u32) -> Rewriter {
@@ -74,10 +92,13 @@ impl Rewriter {
             highest_out: FIRST_INDEX,
             timestamp_offset: 0,
             last_timestamp: first_timestamp,
-            skipped: [u64::MAX; SKIPS],
-            skips: 0,
+            running: false,
+            turns: [NO_TURN; TURNS],
+            turned: 0,
             offsets: Vp8Offsets::default(),
             last_vp8: Vp8Ids::default(),
+            dropped: [0; DROPPED],
+            drops: 0,
         }
     }
 
@@ -104,7 +125,11 @@ impl Rewriter {
         self.first = source.index;
         self.highest_in = source.index;
         self.offset = (self.highest_out + 1).wrapping_sub(source.index);
-        self.skipped = [u64::MAX; SKIPS];
+        self.running = false;
+        self.turns = [NO_TURN; TURNS];
+        self.turned = 0;
+        self.turn(source.index);
+        self.drops = 0;
         if let Some(descriptor) = &source.vp8 {
             self.begin_vp8(descriptor);
         }
@@ -124,17 +149,63 @@ impl Rewriter {
         };
     }
 
-    /// Leaves out a packet of the current run (padding only) without a gap. Late ones keep their gap.
-    pub fn skip(&mut self, index: u64) {
+    /// Leaves out a packet of the current run (padding, or a layer that is not sent) without a gap. False when it is
+    /// late: what came after it has its numbers, so the one it left open can only be filled.
+    pub fn skip(&mut self, index: u64) -> bool {
         if !self.started || index <= self.highest_in {
-            return;
+            return false;
         }
         self.highest_in = index;
-        if let Some(place) = self.skipped.get_mut(self.skips % SKIPS) {
-            *place = index;
-        }
-        self.skips += 1;
         self.offset = self.offset.wrapping_sub(1);
+        self.turn(index + 1);
+        true
+    }
+
+    /// Leaves out a packet of a VP8 picture that is not sent; the pictures that are stay numbered without a gap.
+    pub fn skip_picture(&mut self, source: &Source) -> bool {
+        if !self.skip(source.index) {
+            return false;
+        }
+        let Some((id, mask)) = source.vp8.as_ref().and_then(picture_of) else { return true };
+        if self.drops == 0 || self.newest_dropped() != id {
+            if let Some(place) = self.dropped.get_mut(self.drops % DROPPED) {
+                *place = id;
+            }
+            self.drops += 1;
+            self.offsets.picture_id = self.offsets.picture_id.wrapping_sub(1) & mask;
+        }
+        true
+    }
+
+    fn newest_dropped(&self) -> u16 {
+        self.dropped.get(self.drops.wrapping_sub(1) % DROPPED).copied().unwrap_or_default()
+    }
+
+    #[cfg(test)]
+    /// The number for a packet of ours put in after the newest one; none before anything of this run was sent.
+    pub fn insert(&mut self) -> Option<Rewritten> {
+        if !self.running {
+            return None;
+        }
+        let index = self.highest_in.wrapping_add(self.offset).wrapping_add(1);
+        self.offset = self.offset.wrapping_add(1);
+        self.turn(self.highest_in + 1);
+        self.highest_out = index;
+        Some(Rewritten { index, timestamp: self.last_timestamp, vp8: Vp8Ids::default() })
+    }
+
+    /// The offset of now holds for packets from this one on.
+    fn turn(&mut self, from: u64) {
+        let last = self.turned.wrapping_sub(1) % TURNS;
+        let again =
+            self.turned > 0 && self.turns.get(last).is_some_and(|turn| turn.from + 1 == from || turn.from == from);
+        let turn = Turn { from, offset: self.offset };
+        // Right behind the last turn nothing was sent in between: it moves.
+        let place = if again { last } else { self.turned % TURNS };
+        if let Some(slot) = self.turns.get_mut(place) {
+            *slot = turn;
+        }
+        self.turned += usize::from(!again);
     }
 
     /// The fields to send this packet of the current layer with; none when it is from before the run began.
@@ -145,10 +216,11 @@ impl Rewriter {
         }
         let mut index = source.index.wrapping_add(self.offset);
         if source.index < self.highest_in {
-            index += self.skipped_after(source.index)?;
+            index = source.index.wrapping_add(self.offset_of(source.index)?);
         } else {
             self.highest_in = source.index;
         }
+        self.running = true;
         self.highest_out = self.highest_out.max(index);
         let timestamp = source.timestamp.wrapping_add(self.timestamp_offset);
         if (timestamp.wrapping_sub(self.last_timestamp) as i32) > 0 {
@@ -158,21 +230,17 @@ impl Rewriter {
         Some(Rewritten { index, timestamp, vp8 })
     }
 
-    /// How many packets after this one were left out. None when that is not known any more.
-    fn skipped_after(&self, index: u64) -> Option<u64> {
-        let kept = self.skipped.iter().filter(|skipped| **skipped != u64::MAX);
-        let oldest_known = kept.clone().min().copied().unwrap_or(u64::MAX);
-        let all_known = kept.clone().count() < SKIPS;
-        if !all_known && index < oldest_known {
-            return None;
-        }
-        Some(kept.filter(|skipped| **skipped > index).count() as u64)
+    /// The offset a late packet has its number by. None when that is not known any more.
+    fn offset_of(&self, index: u64) -> Option<u64> {
+        self.turns.iter().filter(|turn| turn.from <= index).max_by_key(|turn| turn.from).map(|turn| turn.offset)
     }
 
     fn rewrite_vp8(&mut self, descriptor: &vp8::Descriptor) -> Vp8Ids {
         let mask = if descriptor.long_picture_id { 0x7FFF } else { 0x7F };
+        let after = if self.drops == 0 { 0 } else { self.dropped_after(descriptor) };
+        let picture = descriptor.picture_id.unwrap_or_default().wrapping_add(self.offsets.picture_id);
         let ids = Vp8Ids {
-            picture_id: descriptor.picture_id.unwrap_or_default().wrapping_add(self.offsets.picture_id) & mask,
+            picture_id: picture.wrapping_add(after) & mask,
             tl0_pic_idx: descriptor.tl0_pic_idx.unwrap_or_default().wrapping_add(self.offsets.tl0_pic_idx),
             key_index: descriptor.key_index.unwrap_or_default().wrapping_add(self.offsets.key_index) & 0x1F,
         };
@@ -182,6 +250,22 @@ impl Rewriter {
         }
         ids
     }
+
+    /// How many pictures after this one were left out: a late packet has its picture's old number.
+    fn dropped_after(&self, descriptor: &vp8::Descriptor) -> u16 {
+        let Some((id, mask)) = picture_of(descriptor) else { return 0 };
+        let newer = |dropped: &&u16| {
+            let ahead = dropped.wrapping_sub(id) & mask;
+            ahead != 0 && ahead <= mask / 2
+        };
+        self.dropped.iter().take(self.drops).filter(newer).count() as u16
+    }
+}
+
+/// Picture id and the mask of its width.
+fn picture_of(descriptor: &vp8::Descriptor) -> Option<(u16, u16)> {
+    let mask = if descriptor.long_picture_id { 0x7FFF } else { 0x7F };
+    descriptor.picture_id.map(|id| (id, mask))
 }
 
 #[cfg(test)]
@@ -243,6 +327,46 @@ mod tests {
         assert_eq!(second.wrapping_sub(first), 1);
     }
 
+    #[test]
+    fn padding_put_in_takes_a_number_of_its_own() {
+        let mut rewriter = Rewriter::new(0);
+        assert_eq!(rewriter.insert(), None);
+        begin(&mut rewriter, 0, 10);
+        assert_eq!(send(&mut rewriter, 0, 10), Some(1));
+        assert_eq!(send(&mut rewriter, 0, 12), Some(3));
+        assert_eq!(rewriter.insert().map(|sent| sent.index - FIRST_INDEX), Some(4));
+        assert_eq!(rewriter.insert().map(|sent| sent.index - FIRST_INDEX), Some(5));
+        assert_eq!(send(&mut rewriter, 0, 13), Some(6));
+        assert_eq!(send(&mut rewriter, 0, 11), Some(2), "late, from before the padding");
+    }
+
+    fn picture(index: u64, picture_id: u16) -> Source {
+        let descriptor = vp8::Descriptor {
+            picture_id: Some(picture_id),
+            long_picture_id: true,
+            tl0_pic_idx: Some(picture_id as u8),
+            ..vp8::Descriptor::default()
+        };
+        Source { vp8: Some(descriptor), ..source(0, index) }
+    }
+
+    #[test]
+    fn pictures_left_out_leave_no_gap_in_picture_ids_even_for_late_packets() {
+        let mut rewriter = Rewriter::new(0);
+        rewriter.begin(&picture(10, 0x7FFE), 0);
+        let id = |rewriter: &mut Rewriter, index, id| rewriter.rewrite(&picture(index, id)).unwrap().vp8.picture_id;
+        assert_eq!(id(&mut rewriter, 10, 0x7FFE), 0x7FFE);
+        for index in [12, 13] {
+            assert!(rewriter.skip_picture(&picture(index, 0x7FFF)), "two packets of one picture");
+        }
+        assert_eq!(id(&mut rewriter, 14, 0), 0x7FFF);
+        assert_eq!(id(&mut rewriter, 11, 0x7FFE), 0x7FFE, "late, from before");
+        assert!(rewriter.skip_picture(&picture(15, 1)));
+        assert!(rewriter.skip_picture(&picture(16, 2)));
+        assert_eq!(id(&mut rewriter, 17, 3), 0);
+        assert!(!rewriter.skip_picture(&picture(15, 1)), "too late to leave no gap");
+    }
+
     proptest! {
         /// Whatever is lost, late, left out or switched: no number is ever used for two packets.
         #[test]
@@ -267,6 +391,11 @@ mod tests {
                     1 | 2 => {
                         rewriter.skip(index);
                         continue;
+                    }
+                    3 => {
+                        if let Some(sent) = rewriter.insert().map(|sent| sent.index - FIRST_INDEX) {
+                            prop_assert!(seen.insert(sent), "{sent} twice");
+                        }
                     }
                     _ if hold && held.is_none() => {
                         held = Some(index);

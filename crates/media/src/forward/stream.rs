@@ -7,10 +7,13 @@ use super::header::{HeaderTemplate, StreamExtensions};
 use super::history::{History, Sent};
 use super::payload::Form;
 use super::rewrite::{Rewriter, Rewritten, Source};
+use super::svc::{Selector, Wanted};
+use crate::allocator::Choice;
 use crate::api::Egress;
 use crate::line::Outlet;
 use crate::negotiate::{ExtensionIds, NegotiatedCodec};
-use crate::packet::Packet;
+use crate::packet::{Layered, Packet};
+use crate::publish::layers::TEMPORAL;
 use crate::publish::track::Track;
 use crate::wire::codec::{Codec, vp8};
 use crate::wire::rtcp::{NtpTime, SenderInfo};
@@ -39,6 +42,11 @@ pub(crate) struct DownStream {
     /// Packets of the rewriter's layer are being sent (not: paused, or before the first key frame).
     flowing: bool,
     history: History,
+    /// Highest temporal layer to send, and up to which one is sent.
+    temporal: u8,
+    temporal_now: u8,
+    /// Of a stream with all layers in it.
+    selector: Selector,
     packets: u32,
     octets: u32,
     last_sent: Instant,
@@ -55,6 +63,9 @@ impl DownStream {
             rewriter: Rewriter::new(binding.first_timestamp),
             flowing: false,
             history: History::new(now, video),
+            temporal: TEMPORAL as u8 - 1,
+            temporal_now: TEMPORAL as u8 - 1,
+            selector: Selector::default(),
             packets: 0,
             octets: 0,
             last_sent: now,
@@ -64,7 +75,18 @@ impl DownStream {
 
     /// The layer that is being sent.
     pub fn current_layer(&self) -> Option<u8> {
-        if self.flowing { self.rewriter.layer() } else { None }
+        let layer = self.rewriter.layer().filter(|_| self.flowing)?;
+        Some(self.selector.current().map_or(layer, |(spatial, _)| spatial))
+    }
+
+    /// The layer that is being sent, and up to which of its temporal layers it was to be.
+    pub fn current_choice(&self) -> Option<Choice> {
+        self.current_layer().map(|layer| Choice { layer, temporal: self.temporal })
+    }
+
+    /// Frames of higher temporal layers are left out.
+    pub fn set_temporal(&mut self, temporal: u8) {
+        self.temporal = temporal;
     }
 
     /// The codecs or extension ids of the section changed: templates are made anew with the next packet.
@@ -116,6 +138,9 @@ impl DownStream {
             return Outcome::Skipped;
         }
         let source = Source { layer: packet.layer, index: packet.index, timestamp: packet.timestamp, vp8: packet.vp8 };
+        if let Some(layered) = &packet.layered {
+            return self.forward_layered(target, track, packet, layered, &source, datagram, out);
+        }
         let current = self.current_layer();
         let mut waits = None;
         if packet.layer == target && current != Some(target) {
@@ -132,12 +157,105 @@ impl DownStream {
             if self.codec != Some(packet.codec) && !self.adopt(packet.codec) {
                 return Outcome::NoCodec;
             }
+            if self.thins(target, packet) {
+                if !self.rewriter.skip_picture(&source) {
+                    self.fill(&source, out);
+                }
+                return waits.map_or(Outcome::Skipped, Outcome::NeedsKeyframe);
+            }
             if let Some(rewritten) = self.rewriter.rewrite(&source) {
-                self.send(packet, &rewritten, payload, packet.dependency(datagram), out);
+                self.send(packet, packet.marker, &rewritten, payload, packet.dependency(datagram), out);
             }
             return waits.map_or(Outcome::Sent, Outcome::NeedsKeyframe);
         }
         waits.map_or(Outcome::Skipped, Outcome::NeedsKeyframe)
+    }
+
+    /// Is this packet of a VP8 frame that is left out to send fewer? Changes with whole frames: down at any, up where the
+    /// sender says that nothing between is needed.
+    #[inline]
+    fn thins(&mut self, target: u8, packet: &Packet) -> bool {
+        let Some(vp8) = &packet.vp8 else { return false };
+        // A layer that costs too much and waits for a lower one's key frame is sent with as few frames as can be.
+        let limit = if target < packet.layer { 0 } else { self.temporal };
+        if vp8.starts_frame && limit != self.temporal_now {
+            let entered = vp8.layer_sync && (self.temporal_now..=limit).contains(&vp8.temporal);
+            if limit < self.temporal_now || packet.keyframe {
+                self.temporal_now = limit;
+            } else if entered {
+                self.temporal_now = vp8.temporal;
+            }
+            // There is no layer above the third, so whoever gets that one gets all.
+            if self.temporal_now >= 2 && limit > 2 {
+                self.temporal_now = limit;
+            }
+        }
+        vp8.temporal > self.temporal_now
+    }
+
+    /// Forwards a packet of a stream with all layers in it.
+    #[allow(clippy::too_many_arguments)] // One packet with all that is known of it.
+    fn forward_layered(
+        &mut self,
+        target: u8,
+        track: &Track,
+        packet: &Packet,
+        layered: &Layered,
+        source: &Source,
+        datagram: &[u8],
+        out: &mut Outlet<'_>,
+    ) -> Outcome {
+        if !self.flowing || self.rewriter.layer() != Some(packet.layer) {
+            self.selector.stop();
+        }
+        let known = track.layer(packet.layer).map(|layer| &layer.known);
+        let wanted = Wanted { spatial: target, temporal: self.temporal };
+        let verdict = self.selector.judge(layered, packet.keyframe, known, wanted);
+        let otherwise = |outcome| if verdict.needs_keyframe { Outcome::NeedsKeyframe(target) } else { outcome };
+        if !verdict.send {
+            if self.flowing && !self.rewriter.skip(packet.index) {
+                self.fill(source, out);
+            }
+            return otherwise(Outcome::Skipped);
+        }
+        if !self.flowing || self.rewriter.layer() != Some(packet.layer) {
+            self.begin(out.now, track, source);
+        }
+        if self.codec != Some(packet.codec) && !self.adopt(packet.codec) {
+            return Outcome::NoCodec;
+        }
+        let Some(rewritten) = self.rewriter.rewrite(source) else { return otherwise(Outcome::Skipped) };
+        let mut dependency = packet.dependency(datagram);
+        let mut buffer = [0; u8::MAX as usize];
+        if let (Layered::Targets(frame, _), Some(mask), Some(value)) = (layered, verdict.active, dependency) {
+            let targets = known.and_then(|known| known.structure.as_ref()).map_or(0, |structure| structure.targets());
+            let len = frame.with_active(value, mask, targets, &mut buffer);
+            dependency = len.and_then(|len| buffer.get(..len)).or(dependency);
+        }
+        self.send(packet, packet.marker || verdict.last, &rewritten, packet.payload(datagram), dependency, out);
+        otherwise(Outcome::Sent)
+    }
+
+    /// Sends padding under the number of a late packet that is left out: a number that never comes would be waited for.
+    fn fill(&mut self, source: &Source, out: &mut Outlet<'_>) {
+        if self.codec.is_none() {
+            return;
+        }
+        if let Some(rewritten) = self.rewriter.rewrite(&Source { vp8: None, ..*source }) {
+            self.send_padding(&rewritten, 1, 0, out);
+        }
+    }
+
+    /// Sends a packet of padding alone (RFC 3550 section 5.1) on the media stream.
+    fn send_padding(&mut self, rewritten: &Rewritten, padding: u8, cluster: u32, out: &mut Outlet<'_>) -> bool {
+        let Outlet { now, line, egress } = out;
+        let start = egress.buffer.len();
+        let len = self.header.len() + usize::from(padding);
+        let transport = if self.header.counts_transport() { line.number(*now, len, cluster) } else { 0 };
+        let (sequence, timestamp) = (rewritten.index as u16, rewritten.timestamp);
+        let header_len = self.header.write(&mut egress.buffer, false, sequence, timestamp, transport);
+        pad(&mut egress.buffer, start, padding);
+        line.send(egress, start, header_len, self.binding.ssrc, rewritten.index)
     }
 
     fn begin(&mut self, now: Instant, track: &Track, source: &Source) {
@@ -169,6 +287,7 @@ impl DownStream {
     fn send(
         &mut self,
         packet: &Packet,
+        marker: bool,
         rewritten: &Rewritten,
         payload: &[u8],
         dependency: Option<&[u8]>,
@@ -182,8 +301,18 @@ impl DownStream {
             if self.header.counts_transport() { line.number(now, self.header.len() + payload.len(), 0) } else { 0 };
         let dependency = dependency.filter(|_| self.binding.extensions.dependency_descriptor != 0);
         let header_len = match dependency {
-            None => self.header.write(&mut egress.buffer, packet.marker, sequence, rewritten.timestamp, transport),
-            Some(value) => self.write_long_header(egress, packet.marker, rewritten, transport, value),
+            None => self.header.write(&mut egress.buffer, marker, sequence, rewritten.timestamp, transport),
+            Some(value) => {
+                let fields = rtp::Outgoing {
+                    payload_type: self.header.payload_type(),
+                    marker,
+                    sequence,
+                    timestamp: rewritten.timestamp,
+                    ssrc: self.binding.ssrc,
+                    padding: false,
+                };
+                self.write_long_header(egress, &fields, transport, value)
+            }
         };
         let body = egress.buffer.len();
         self.form.write(&mut egress.buffer, payload, packet.vp8.as_ref(), &rewritten.vp8);
@@ -198,6 +327,7 @@ impl DownStream {
         self.history.insert(&Sent {
             source: packet.index as u32,
             layer: packet.layer,
+            marker,
             index: rewritten.index,
             timestamp: rewritten.timestamp,
             transport,
@@ -210,8 +340,7 @@ impl DownStream {
     fn write_long_header(
         &self,
         egress: &mut Egress,
-        marker: bool,
-        rewritten: &Rewritten,
+        fields: &rtp::Outgoing,
         transport: u16,
         dependency: &[u8],
     ) -> usize {
@@ -222,15 +351,7 @@ impl DownStream {
             (ids.transport_cc, &transport[..]),
             (ids.dependency_descriptor, dependency),
         ];
-        let fields = rtp::Outgoing {
-            payload_type: self.header.payload_type(),
-            marker,
-            sequence: rewritten.index as u16,
-            timestamp: rewritten.timestamp,
-            ssrc: self.binding.ssrc,
-            padding: false,
-        };
-        rtp::write_header(&mut egress.buffer, &fields, &extensions)
+        rtp::write_header(&mut egress.buffer, fields, &extensions)
     }
 
     /// Sends a packet again: on the repair stream where there is one (RFC 4588), else the very same packet.
@@ -253,7 +374,21 @@ impl DownStream {
                     0
                 };
                 let sequence = index as u16;
-                let len = header.write(&mut egress.buffer, stored.marker, sequence, sent.timestamp, transport);
+                let dependency = Some(stored.dependency).filter(|_| sent.extended);
+                let len = match dependency {
+                    None => header.write(&mut egress.buffer, sent.marker, sequence, sent.timestamp, transport),
+                    Some(value) => {
+                        let fields = rtp::Outgoing {
+                            payload_type: header.payload_type(),
+                            marker: sent.marker,
+                            sequence,
+                            timestamp: sent.timestamp,
+                            ssrc: self.binding.rtx_ssrc,
+                            padding: false,
+                        };
+                        self.write_long_header(egress, &fields, transport, value)
+                    }
+                };
                 egress.buffer.extend_from_slice(&(sent.index as u16).to_be_bytes());
                 (len, self.binding.rtx_ssrc, index)
             }
@@ -261,7 +396,7 @@ impl DownStream {
             None => {
                 let sequence = sent.index as u16;
                 let buffer = &mut egress.buffer;
-                let len = self.header.write(buffer, stored.marker, sequence, sent.timestamp, sent.transport);
+                let len = self.header.write(buffer, sent.marker, sequence, sent.timestamp, sent.transport);
                 (len, self.binding.ssrc, sent.index)
             }
         };
@@ -288,6 +423,15 @@ impl DownStream {
             packets: self.packets,
             octets: self.octets,
         })
+    }
+}
+
+/// Appends padding to the packet that begins at `start` and says so in its header.
+fn pad(buffer: &mut Vec<u8>, start: usize, padding: u8) {
+    buffer.resize(buffer.len() + usize::from(padding) - 1, 0);
+    buffer.push(padding);
+    if let Some(first) = buffer.get_mut(start) {
+        *first |= 0x20;
     }
 }
 
@@ -331,7 +475,7 @@ mod tests {
         track.on_packet(now, 0, 77, PAYLOAD.len(), 0);
         for index in 0..20 {
             let layer = track.layers[0].as_mut().unwrap();
-            layer.store.insert(now, index, 960 * index as u32, false, PAYLOAD);
+            layer.store.insert(now, index, 960 * index as u32, false, PAYLOAD, &[]);
         }
         let material = (0..88).collect();
         let keying = Keying { profile: Profile::AeadAes256Gcm, material, active: false };
@@ -369,7 +513,8 @@ mod tests {
         fn forward(&mut self, stream: &mut DownStream, codec: Codec, index: u64, descriptor: bool) -> Vec<u8> {
             let datagram = [&[0xDD, 0xDD][..], PAYLOAD].concat();
             let timestamp = 960 * index as u32;
-            let fields = Fields { layer: 0, index, timestamp, marker: false, codec, keyframe: true, vp8: None };
+            let fields =
+                Fields { layer: 0, index, timestamp, marker: false, codec, keyframe: true, vp8: None, layered: None };
             let packet = Packet::new(self.key, &(2..datagram.len()), descriptor.then_some(0..2), fields);
             let mut out = Outlet { now: self.now, line: &mut self.line, egress: &mut self.egress };
             assert_eq!(stream.forward(Some(0), &self.track, &packet, &datagram, &mut out), Outcome::Sent);

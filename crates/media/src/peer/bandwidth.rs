@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::Peer;
-use crate::allocator::{self, Request};
+use crate::allocator::{self, Choice, Request};
 use crate::api::{Event, Quality, Source};
 use crate::bwe::Bwe;
 use crate::effects::Effects;
+use crate::forward::EVERYTHING;
 use crate::publish::track::{LAYERS, Track};
 use crate::slab::{Key, Slab};
 use crate::wire::twcc::Feedback;
@@ -40,16 +41,20 @@ impl Peer {
         if self.limit_bps.is_some() {
             self.bandwidth.get_or_insert_with(Bwe::default);
         }
-        let Some(bandwidth) = &mut self.bandwidth else { return };
+        let Some(bandwidth) = &mut self.bandwidth else {
+            for (key, request) in video {
+                self.allow(key, Some(Choice { temporal: request.temporal, ..EVERYTHING }), tracks, effects);
+            }
+            return;
+        };
         let audio = audio_rate(now, &self.downs, tracks);
         bandwidth.set_desired(allocator::desired_bps(&requests) + audio);
         let line = bandwidth.estimate_bps().min(self.limit_bps.unwrap_or(u64::MAX));
         let budget = line.saturating_sub(audio);
         let given = allocator::allocate(budget, &requests, self.options.allow_pause);
-        for ((key, request), layer) in video.iter().zip(given) {
+        for ((key, request), choice) in video.iter().zip(given) {
             let nothing_sent = request.rates_bps.iter().all(Option::is_none);
-            let allowed = if nothing_sent { Some(LAYERS as u8 - 1) } else { layer.map(|layer| layer as u8) };
-            self.allow(*key, allowed, tracks, effects);
+            self.allow(*key, if nothing_sent { Some(EVERYTHING) } else { choice }, tracks, effects);
         }
     }
 
@@ -67,7 +72,8 @@ impl Peer {
                 priority: down.settings.priority,
                 wanted,
                 rates_bps: if track.publication.muted { [None; LAYERS] } else { track.rates(now) },
-                current: down.stream.as_ref().and_then(|stream| stream.current_layer()).map(usize::from),
+                temporal: track.temporal_for(now, wanted as u8, down.settings.fps),
+                current: down.stream.as_ref().and_then(|stream| stream.current_choice()),
             })
         };
         let mut video: Vec<(u64, Key, Request)> =
@@ -76,7 +82,7 @@ impl Peer {
         video.into_iter().map(|(_, key, request)| (key, request)).collect()
     }
 
-    fn allow(&mut self, key: Key, allowed: Option<u8>, tracks: &Slab<Track>, effects: &mut Effects) {
+    fn allow(&mut self, key: Key, allowed: Option<Choice>, tracks: &Slab<Track>, effects: &mut Effects) {
         let Some(down) = self.downs.get_mut(key) else { return };
         let Some(track) = tracks.get(down.track) else { return };
         down.allowed = allowed;
@@ -101,8 +107,5 @@ impl Peer {
 /// Bits per second of the audio a subscriber gets.
 fn audio_rate(now: Instant, downs: &Slab<crate::forward::DownTrack>, tracks: &Slab<Track>) -> u64 {
     let audio = downs.iter().filter(|(_, down)| !down.video && down.target.is_some());
-    audio
-        .filter_map(|(_, down)| tracks.get(down.track))
-        .filter_map(|track| track.rates(now).first().copied().flatten())
-        .sum()
+    audio.filter_map(|(_, down)| tracks.get(down.track)).map(|track| track.whole_rate(now)).sum()
 }

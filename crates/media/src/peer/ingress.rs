@@ -9,14 +9,14 @@ use super::streams::InSection;
 use crate::api::{Event, Kind, Limits};
 use crate::effects::Effects;
 use crate::negotiate::ExtensionIds;
-use crate::packet::{Fields, Packet};
+use crate::packet::{Fields, Layered, Packet};
 use crate::publish::clock::RemoteClock;
 use crate::publish::inbound::{Inbound, Role};
 use crate::publish::pace::Pace;
 use crate::publish::track::Track;
 use crate::slab::{Key, Slab};
 use crate::wire::WireError;
-use crate::wire::codec::{Codec, vp8};
+use crate::wire::codec::{Codec, dependency, vp8, vp9};
 use crate::wire::rtp::{AudioLevel, Header, ReplayWindow};
 use crate::wire::srtp::Context;
 use crate::wire::twcc;
@@ -232,16 +232,44 @@ impl Ingress {
         }
         let vp8 =
             if codec == Codec::Vp8 && !payload.is_empty() { Some(vp8::Descriptor::parse(payload)?) } else { None };
+        let descriptor = header.extension(packet, ids.dependency_descriptor).filter(|_| !payload.is_empty());
         let keyframe = vp8.map_or_else(|| codec.starts_keyframe(payload), |descriptor| descriptor.keyframe);
         if let Some(state) = track.layers.get_mut(usize::from(layer)).and_then(Option::as_mut) {
             if !payload.is_empty() && !track.subscribers.is_empty() {
-                state.store.insert(now, index, header.timestamp, header.marker, payload);
+                let (timestamp, marker) = (header.timestamp, header.marker);
+                state.store.insert(now, index, timestamp, marker, payload, descriptor.unwrap_or_default());
             }
         }
-        let dependency = header.extension(packet, ids.dependency_descriptor);
-        let dependency = dependency.and_then(|value| range_in(packet, value));
+        let mut layered = None;
+        if let Some(vp8) = vp8.filter(|vp8| vp8.temporal > 0 || vp8.layer_sync) {
+            track.on_layered(now, layer, (0, vp8.temporal), packet.len(), vp8.starts_frame);
+        } else if let Some(vp8) = vp8 {
+            // The base layer is measured only where there are others.
+            if track.layer(layer).is_some_and(|layer| layer.meter.is_some()) {
+                track.on_layered(now, layer, (0, 0), packet.len(), vp8.starts_frame);
+            }
+        } else if section.reviewed.rids.is_empty()
+            && !payload.is_empty()
+            && matches!(codec, Codec::Vp9 { .. } | Codec::Av1)
+        {
+            layered = match layers_of(track, layer, codec, descriptor, payload) {
+                Ok(layered) => layered,
+                Err(_) => {
+                    // Its key frame was lost: nobody can tell what belongs to whom before the next one.
+                    effects.want_keyframe(key, 0);
+                    return Ok(None);
+                }
+            };
+            if let Some(layered) = &layered {
+                track.svc = true;
+                if track.on_layered(now, layer, layered.layers(), packet.len(), layered.starts_frame()) {
+                    effects.layers_changed(key);
+                }
+            }
+        }
+        let dependency = descriptor.and_then(|value| range_in(packet, value));
         let (timestamp, marker) = (header.timestamp, header.marker);
-        let fields = Fields { layer, index, timestamp, marker, codec, keyframe, vp8 };
+        let fields = Fields { layer, index, timestamp, marker, codec, keyframe, vp8, layered };
         Ok(Some(Packet::new(key, &body, dependency, fields)))
     }
 }
@@ -266,6 +294,27 @@ fn open(
     }
     stream.last_packet = now;
     Ok(len)
+}
+
+/// The layers of a packet of a stream that has several: by its dependency descriptor, else by VP9's own. None where it
+/// has neither.
+fn layers_of(
+    track: &mut Track,
+    layer: u8,
+    codec: Codec,
+    descriptor: Option<&[u8]>,
+    payload: &[u8],
+) -> Result<Option<Layered>, WireError> {
+    let state = track.layers.get_mut(usize::from(layer)).and_then(Option::as_mut);
+    if let (Some(value), Some(state)) = (descriptor, state) {
+        let frame = dependency::Frame::parse(value, &mut state.known)?;
+        return Ok(Some(Layered::Targets(frame, state.known.version)));
+    }
+    if codec == Codec::Av1 {
+        return Ok(None);
+    }
+    let descriptor = vp9::Descriptor::parse(payload)?;
+    Ok(descriptor.has_layers.then_some(Layered::Vp9(descriptor)))
 }
 
 fn start(track: &mut Track, codec: Codec, effects: &mut Effects, key: Key) {

@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod inbound;
+pub(crate) mod layers;
 pub(crate) mod nack;
 pub(crate) mod pace;
 pub(crate) mod rate;

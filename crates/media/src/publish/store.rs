@@ -16,12 +16,16 @@ struct Slot {
     len: u32,
     timestamp: u32,
     marker: bool,
+    /// Bytes of the dependency descriptor behind the payload.
+    dependency: u8,
 }
 
 /// A stored packet: its payload as published (no padding), and the header fields a resend needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stored<'a> {
     pub payload: &'a [u8],
+    /// Value of its dependency descriptor extension; empty = none.
+    pub dependency: &'a [u8],
     pub timestamp: u32,
     pub marker: bool,
 }
@@ -41,21 +45,33 @@ impl PacketStore {
     }
 
     /// Keeps a packet in the place of the oldest. Payloads larger than a datagram can be are not kept.
-    pub fn insert(&mut self, now: Instant, index: u64, timestamp: u32, marker: bool, payload: &[u8]) {
-        if payload.len() > FIRST_BYTES {
+    pub fn insert(
+        &mut self,
+        now: Instant,
+        index: u64,
+        timestamp: u32,
+        marker: bool,
+        payload: &[u8],
+        dependency: &[u8],
+    ) {
+        let len = payload.len() + dependency.len();
+        if len > FIRST_BYTES || dependency.len() > usize::from(u8::MAX) {
             return;
         }
         let mut from = (self.end % self.ring.len() as u64) as usize;
-        if from + payload.len() > self.ring.len() {
+        if from + len > self.ring.len() {
             // Payloads are kept in one piece, so what does not fit before the end goes to the beginning.
             self.end += (self.ring.len() - from) as u64;
             self.wrap(now);
             from = 0;
         }
-        let Some(room) = self.ring.get_mut(from..from + payload.len()) else { return };
-        room.copy_from_slice(payload);
-        let slot = Slot { index, position: self.end, len: payload.len() as u32, timestamp, marker };
-        self.end += payload.len() as u64;
+        let Some(room) = self.ring.get_mut(from..from + len) else { return };
+        let (front, back) = room.split_at_mut(payload.len());
+        front.copy_from_slice(payload);
+        back.copy_from_slice(dependency);
+        let (position, dependency) = (self.end, dependency.len() as u8);
+        let slot = Slot { index, position, len: payload.len() as u32, timestamp, marker, dependency };
+        self.end += len as u64;
         if let Some(place) = self.slots.get_mut(index as usize % SLOTS) {
             *place = Some(slot);
         }
@@ -80,8 +96,10 @@ impl PacketStore {
             return None;
         }
         let from = (slot.position % size) as usize;
-        let payload = self.ring.get(from..from + slot.len as usize)?;
-        Some(Stored { payload, timestamp: slot.timestamp, marker: slot.marker })
+        let end = from + slot.len as usize;
+        let (payload, dependency) =
+            (self.ring.get(from..end)?, self.ring.get(end..end + usize::from(slot.dependency))?);
+        Some(Stored { payload, dependency, timestamp: slot.timestamp, marker: slot.marker })
     }
 }
 
@@ -92,7 +110,7 @@ mod tests {
     fn fill(store: &mut PacketStore, start: Instant, every: Duration, indexes: std::ops::Range<u64>, len: usize) {
         for index in indexes {
             let now = start + every * index as u32;
-            store.insert(now, index, index as u32, index % 2 == 0, &vec![index as u8; len]);
+            store.insert(now, index, index as u32, index % 2 == 0, &vec![index as u8; len], &[]);
         }
     }
 
@@ -107,6 +125,16 @@ mod tests {
         assert!(store.ring.len() < MAX_BYTES, "memory follows the rate");
         assert_eq!(store.get(3000), None);
         assert_eq!(store.get(2000), None, "its slot was reused");
+    }
+
+    #[test]
+    fn the_dependency_descriptor_is_kept_with_its_packet() {
+        let (mut store, start) = (PacketStore::new(), Instant::now());
+        store.insert(start, 1, 0, true, b"frame", b"descriptor");
+        store.insert(start, 2, 0, true, b"other", b"");
+        let kept = |index| store.get(index).map(|stored| (stored.payload, stored.dependency));
+        assert_eq!(kept(1), Some((&b"frame"[..], &b"descriptor"[..])));
+        assert_eq!(kept(2), Some((&b"other"[..], &b""[..])));
     }
 
     #[test]

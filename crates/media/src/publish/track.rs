@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::clock::{Anchor, RemoteClock};
+use super::layers::{LayerMeter, TEMPORAL};
 use super::rate::RateMeter;
 use super::store::PacketStore;
 use crate::api::{Kind, Publication, Quality, RoomId, TrackId};
 use crate::slab::Key;
 use crate::speakers::Meter;
-use crate::wire::codec::Codec;
+use crate::wire::codec::{Codec, dependency};
 
 pub(crate) const LAYERS: usize = 3;
 /// A layer of which nothing came for this long is not sent any more (dynacast, or the encoder gave it up).
@@ -28,6 +29,10 @@ pub(crate) struct Layer {
     pub last_packet: Instant,
     pub last_timestamp: u32,
     pub anchor: Option<Anchor>,
+    /// Its layers within the stream, once it has any.
+    pub meter: Option<Box<LayerMeter>>,
+    /// What its dependency descriptors refer to.
+    pub known: dependency::Known,
     requested: Option<Instant>,
 }
 
@@ -40,6 +45,8 @@ impl Layer {
             last_packet: now,
             last_timestamp: 0,
             anchor: None,
+            meter: None,
+            known: dependency::Known::default(),
             requested: None,
         }
     }
@@ -61,8 +68,10 @@ pub(crate) struct Track {
     pub codec: Option<Codec>,
     pub started: bool,
     pub layers: [Option<Layer>; LAYERS],
-    /// Bit per layer that is being sent.
+    /// Bit per layer that is being sent: streams of a simulcast, or spatial layers of one stream (SVC).
     pub alive: u8,
+    /// Its layers are in one stream.
+    pub svc: bool,
     pub subscribers: Vec<Subscriber>,
     pub meter: Meter,
     /// Its publisher's clock, the same for all its tracks.
@@ -82,6 +91,7 @@ impl Track {
             started: false,
             layers: [const { None }; LAYERS],
             alive: 0,
+            svc: false,
             subscribers: Vec::new(),
             meter: Meter::default(),
             publisher_clock: RemoteClock::default(),
@@ -119,12 +129,45 @@ impl Track {
         awoke
     }
 
+    /// Notes the layer of a packet within its stream. True when that (spatial) layer was not known to be sent.
+    #[inline]
+    pub fn on_layered(&mut self, now: Instant, stream: u8, layers: (u8, u8), bytes: usize, starts_frame: bool) -> bool {
+        let Some(state) = self.layers.get_mut(usize::from(stream)).and_then(Option::as_mut) else { return false };
+        let meter = state.meter.get_or_insert_with(|| Box::new(LayerMeter::new(now)));
+        meter.on_packet(now, layers, bytes, starts_frame);
+        if !self.svc {
+            return false;
+        }
+        if let Some(structure) = state.known.structure.as_deref().filter(|_| starts_frame && layers == (0, 0)) {
+            meter.builds_on_lower = structure.builds_on_lower();
+        }
+        let bit = 1 << layers.0.min(LAYERS as u8 - 1);
+        let awoke = self.alive & bit == 0;
+        self.alive |= bit;
+        awoke
+    }
+
+    fn meter(&self, layer: u8) -> Option<(&LayerMeter, usize)> {
+        let (stream, spatial) = if self.svc { (0, usize::from(layer)) } else { (layer, 0) };
+        self.layer(stream)?.meter.as_deref().map(|meter| (meter, spatial))
+    }
+
+    /// The temporal layer that makes this frame rate of a layer; 0 = as many frames as there are.
+    pub fn temporal_for(&self, now: Instant, layer: u8, fps: u32) -> u8 {
+        let all = TEMPORAL as u8 - 1;
+        self.meter(layer).filter(|_| fps > 0).map_or(all, |(meter, spatial)| meter.temporal_for(now, spatial, fps))
+    }
+
     /// Marks layers that fell silent. True when there was one.
     pub fn note_silence(&mut self, now: Instant) -> bool {
         let before = self.alive;
-        for (index, layer) in self.layers.iter().enumerate() {
-            let silent =
-                layer.as_ref().is_none_or(|layer| now.saturating_duration_since(layer.last_packet) > LAYER_SILENCE);
+        for index in 0..LAYERS {
+            let silent = match self.meter(index as u8).filter(|_| self.svc) {
+                Some((meter, spatial)) => meter.silent(now, spatial, LAYER_SILENCE),
+                None => self
+                    .layer(index as u8)
+                    .is_none_or(|layer| now.saturating_duration_since(layer.last_packet) > LAYER_SILENCE),
+            };
             if silent {
                 self.alive &= !(1 << index);
             }
@@ -134,6 +177,8 @@ impl Track {
 
     /// May the publisher be asked for a key frame of this layer now? Counts as asking. Gives the SSRC to ask about.
     pub fn request_keyframe(&mut self, now: Instant, layer: u8) -> Option<u32> {
+        // A stream with all layers has one encoder, and one key frame for all.
+        let layer = if self.svc { 0 } else { layer };
         let spacing = *KEYFRAME_SPACING.get(usize::from(layer))?;
         let state = self.layers.get_mut(usize::from(layer))?.as_mut()?;
         if state.requested.is_some_and(|at| now.saturating_duration_since(at) < spacing) {
@@ -143,15 +188,23 @@ impl Track {
         Some(state.ssrc)
     }
 
-    /// Bits per second of each layer that is being sent.
-    pub fn rates(&self, now: Instant) -> [Option<u64>; LAYERS] {
+    /// Bits per second of each layer that is being sent, with its temporal layers up to each.
+    pub fn rates(&self, now: Instant) -> [Option<[u64; TEMPORAL]>; LAYERS] {
         let mut rates = [None; LAYERS];
-        for (index, (rate, layer)) in rates.iter_mut().zip(&self.layers).enumerate() {
-            if self.alive & (1 << index) != 0 {
-                *rate = layer.as_ref().map(|layer| layer.rate.bits_per_second(now));
+        for (index, rate) in rates.iter_mut().enumerate() {
+            if self.alive & (1 << index) == 0 {
+                continue;
             }
+            let of_stream = || self.layer(index as u8).map(|layer| [layer.rate.bits_per_second(now); TEMPORAL]);
+            let meter = self.meter(index as u8);
+            *rate = meter.map(|(meter, spatial)| meter.rates(now, spatial)).or_else(of_stream);
         }
         rates
+    }
+
+    /// Bits per second of everything it sends: what an audio track costs.
+    pub fn whole_rate(&self, now: Instant) -> u64 {
+        self.layer(0).map_or(0, |layer| layer.rate.bits_per_second(now))
     }
 
     /// The highest layer that is sent and not above `wanted`, else the lowest that is sent.
@@ -253,6 +306,23 @@ mod tests {
         assert!(track.on_packet(start + LAYER_SILENCE, 0, 1, 100, 0));
         assert!(!track.on_packet(start + LAYER_SILENCE, 0, 1, 100, 0));
         assert!(track.note_silence(start + LAYER_SILENCE + Duration::from_millis(1)));
+        assert_eq!(track.best_alive(2), Some(0));
+    }
+
+    #[test]
+    fn spatial_layers_of_one_stream_come_and_go_like_those_of_a_simulcast() {
+        let (mut track, start) = (video(), Instant::now());
+        track.svc = true;
+        let later = start + Duration::from_secs(2);
+        track.on_packet(start, 0, 1, 100, 0);
+        assert!(!track.on_layered(start, 0, (0, 0), 100, true), "the stream itself was noted");
+        assert!(track.on_layered(start, 0, (1, 0), 300, true));
+        assert!(!track.on_layered(start, 0, (1, 2), 300, true));
+        assert_eq!(track.best_alive(2), Some(1));
+        assert_eq!(track.rates(start).map(|rate| rate.is_some()), [true, true, false]);
+        assert_eq!(track.request_keyframe(start, 1), Some(1), "of the one stream there is");
+        track.on_layered(later, 0, (0, 0), 100, true);
+        assert!(track.note_silence(later));
         assert_eq!(track.best_alive(2), Some(0));
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing in here reads a clock, allocates per packet or panics on what it is given.
 
+mod bits;
 mod bytes;
 pub mod codec;
 pub mod rtcp;

@@ -29,6 +29,7 @@ pub struct Descriptor {
     /// 7 or 15 bits.
     pub picture_id: Option<u16>,
     pub long_picture_id: bool,
+    pub has_layers: bool,
     /// 0 when layers are not told.
     pub spatial: u8,
     pub temporal: u8,
@@ -56,6 +57,7 @@ impl Descriptor {
             inter_predicted: set(INTER_PREDICTED),
             not_reference_above: set(0x01),
             has_structure: set(STRUCTURE),
+            has_layers: set(LAYER_INDICES),
             len: 1,
             ..Descriptor::default()
         };
