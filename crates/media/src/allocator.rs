@@ -107,6 +107,23 @@ pub(crate) fn desired_bps(requests: &[Request]) -> u64 {
     requests.iter().filter_map(|request| ladder(request).last().map(|step| step.bps)).sum()
 }
 
+/// What a choice costs.
+pub(crate) fn cost_bps(request: &Request, choice: Choice) -> u64 {
+    let rates = request.rates_bps.get(usize::from(choice.layer)).copied().flatten();
+    rates.and_then(|rates| rates.get(usize::from(choice.temporal)).copied()).unwrap_or_default()
+}
+
+/// What the least next step up would cost more, of all requests that want more than they were given.
+pub(crate) fn next_step_bps(requests: &[Request], given: &[Option<Choice>]) -> Option<u64> {
+    let extra = |(request, given): (&Request, &Option<Choice>)| {
+        let ladder = ladder(request);
+        let at = given.and_then(|given| ladder.iter().position(|step| step.choice == given));
+        let next = ladder.get(at.map_or(0, |at| at + 1))?;
+        Some(next.bps.saturating_sub(at.and_then(|at| ladder.get(at)).map_or(0, |step| step.bps)))
+    };
+    requests.iter().zip(given).filter_map(extra).min()
+}
+
 /// The steps of a request, cheapest first: the temporal layers of the lowest layer that is sent, then the layers above
 /// it within the wanted quality. One above the wanted quality is better than no picture.
 fn ladder(request: &Request) -> Vec<Step> {
@@ -212,10 +229,12 @@ mod tests {
         assert_eq!(desired_bps(&[limited]), 900_000);
     }
 
-    /// What a choice costs.
-    fn cost_bps(request: &Request, choice: Choice) -> u64 {
-        let rates = request.rates_bps.get(usize::from(choice.layer)).copied().flatten();
-        rates.and_then(|rates| rates.get(usize::from(choice.temporal)).copied()).unwrap_or_default()
+    #[test]
+    fn the_next_step_up_is_the_cheapest_one_anybody_waits_for() {
+        let given = [all_of(0), Some(Choice { layer: 0, temporal: 0 })];
+        assert_eq!(next_step_bps(&[camera(), layered()], &given), Some(100_000));
+        assert_eq!(next_step_bps(&[camera(), layered()], &[all_of(2), all_of(1)]), None);
+        assert_eq!(next_step_bps(&[camera()], &[None]), Some(150_000));
     }
 
     fn any_request() -> impl Strategy<Value = Request> {

@@ -6,6 +6,7 @@
 //! After a rise that congested the line, the next attempt waits longer (back-off).
 
 mod delay;
+pub(crate) mod probe;
 mod queue;
 mod rate;
 
@@ -110,6 +111,21 @@ impl Bwe {
             self.estimate_bps = (bps as f64).max(MIN_BPS as f64);
             self.hold_until = Some(now + FIRST_BACKOFF);
         }
+    }
+
+    /// May the line be tried for more now?
+    pub fn may_rise(&self, now: Instant) -> bool {
+        !self.congested && self.hold_until.is_none_or(|until| now >= until) && self.queue.millis() <= STANDING_QUEUE_MS
+    }
+
+    /// A probe was carried at this rate.
+    pub fn on_carried(&mut self, bps: u64) {
+        self.estimate_bps = self.estimate_bps.max(bps as f64).min(MAX_BPS as f64);
+    }
+
+    /// A probe was too much: no growth by guessing before the next one.
+    pub fn hold(&mut self, until: Instant) {
+        self.hold_until = Some(self.hold_until.map_or(until, |held| held.max(until)));
     }
 
     /// Takes the outcomes of one feedback packet, in sending order.

@@ -97,7 +97,7 @@ impl History {
                 tl0_pic_idx: sent.vp8.tl0_pic_idx,
                 key_index: sent.vp8.key_index,
                 layer: sent.layer,
-                flags: u8::from(sent.extended) * EXTENDED | u8::from(sent.marker) * MARKER,
+                flags: (if sent.extended { EXTENDED } else { 0 }) | (if sent.marker { MARKER } else { 0 }),
             };
         }
     }

@@ -181,7 +181,6 @@ impl Rewriter {
         self.dropped.get(self.drops.wrapping_sub(1) % DROPPED).copied().unwrap_or_default()
     }
 
-    #[cfg(test)]
     /// The number for a packet of ours put in after the newest one; none before anything of this run was sent.
     pub fn insert(&mut self) -> Option<Rewritten> {
         if !self.running {

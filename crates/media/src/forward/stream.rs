@@ -47,6 +47,8 @@ pub(crate) struct DownStream {
     temporal_now: u8,
     /// Of a stream with all layers in it.
     selector: Selector,
+    /// The newest packet ended a picture: others may be put in behind it.
+    between_pictures: bool,
     packets: u32,
     octets: u32,
     last_sent: Instant,
@@ -66,6 +68,7 @@ impl DownStream {
             temporal: TEMPORAL as u8 - 1,
             temporal_now: TEMPORAL as u8 - 1,
             selector: Selector::default(),
+            between_pictures: false,
             packets: 0,
             octets: 0,
             last_sent: now,
@@ -258,6 +261,31 @@ impl DownStream {
         line.send(egress, start, header_len, self.binding.ssrc, rewritten.index)
     }
 
+    /// Sends a packet that only probes the line, on the repair stream where there is one, else between pictures on the
+    /// media stream. Gives its bytes; none when it cannot be done now.
+    pub fn probe(&mut self, cluster: u32, out: &mut Outlet<'_>) -> Option<usize> {
+        const PADDING: u8 = u8::MAX;
+        if !self.flowing || self.codec.is_none() {
+            return None;
+        }
+        let Some(header) = self.repair.as_ref() else {
+            let rewritten = if self.between_pictures { self.rewriter.insert()? } else { return None };
+            return self
+                .send_padding(&rewritten, PADDING, cluster, out)
+                .then_some(self.header.len() + usize::from(PADDING));
+        };
+        let Outlet { now, line, egress } = out;
+        let start = egress.buffer.len();
+        let index = self.repair_index;
+        self.repair_index += 1;
+        let len = header.len() + usize::from(PADDING);
+        let transport = if header.counts_transport() { line.number(*now, len, cluster) } else { return None };
+        let timestamp = self.rewriter.last_timestamp();
+        let header_len = header.write(&mut egress.buffer, false, index as u16, timestamp, transport);
+        pad(&mut egress.buffer, start, PADDING);
+        line.send(egress, start, header_len, self.binding.rtx_ssrc, index).then_some(len)
+    }
+
     fn begin(&mut self, now: Instant, track: &Track, source: &Source) {
         let timestamp = match self.rewriter.layer() {
             None => self.rewriter.last_timestamp(),
@@ -324,6 +352,7 @@ impl DownStream {
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(octets as u32);
         self.last_sent = now;
+        self.between_pictures = marker;
         self.history.insert(&Sent {
             source: packet.index as u32,
             layer: packet.layer,
@@ -436,7 +465,7 @@ fn pad(buffer: &mut Vec<u8>, start: usize, padding: u8) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use crate::api::{Kind, PeerId, Proto, Publication, RoomId, Source as TrackSource, TrackId};
@@ -444,6 +473,7 @@ mod tests {
     use crate::packet::Fields;
     use crate::slab::{Key, Slab};
     use crate::transport::{Keying, Path};
+    use crate::wire::codec::dependency::{self, tests::Encoder};
     use crate::wire::rtp::Header;
     use crate::wire::srtp::Profile;
 
@@ -574,5 +604,121 @@ mod tests {
         assert_eq!(setup.resend(&mut stream, sequence), None, "its header would look different now");
         setup.forward(&mut stream, Codec::Av1, 7, false);
         assert_eq!(setup.resend(&mut stream, sequence), None);
+    }
+
+    /// Offers every packet of a picture of three layers, two packets each, to a stream that is to get `target`; gives
+    /// what was sent, with the picture's layer and packet it was made of.
+    fn picture(
+        setup: &mut Setup,
+        stream: &mut DownStream,
+        encoder: &mut Encoder,
+        index: &mut u64,
+        key: bool,
+        target: u8,
+    ) -> Vec<(u8, usize, Vec<u8>)> {
+        let mut sent = Vec::new();
+        for spatial in 0..3 {
+            for (number, value) in encoder.frame(spatial, 0, key, 2).into_iter().enumerate() {
+                let layer = setup.track.layers[0].as_mut().unwrap();
+                let frame = dependency::Frame::parse(&value, &mut layer.known).unwrap();
+                let layered = Some(Layered::Targets(frame, layer.known.version));
+                let datagram = [&value[..], PAYLOAD].concat();
+                let marker = spatial == 2 && number == 1;
+                layer.store.insert(setup.now, *index, 3000, marker, PAYLOAD, &value);
+                let keyframe = frame.starts_keyframe();
+                let (layer, codec) = (0, Codec::Av1);
+                let fields =
+                    Fields { layer, index: *index, timestamp: 3000, marker, codec, keyframe, vp8: None, layered };
+                let packet = Packet::new(setup.key, &(value.len()..datagram.len()), Some(0..value.len()), fields);
+                *index += 1;
+                let mut out = Outlet { now: setup.now, line: &mut setup.line, egress: &mut setup.egress };
+                stream.forward(Some(target), &setup.track, &packet, &datagram, &mut out);
+                if !setup.egress.transmits.is_empty() {
+                    sent.push((spatial, number, setup.take()));
+                }
+            }
+        }
+        sent
+    }
+
+    #[test]
+    fn a_lower_spatial_layer_is_a_stream_of_its_own_to_the_subscriber() {
+        let mut setup = setup(Kind::Video);
+        setup.track.svc = true;
+        let mut stream = stream(Codec::Av1, Some(101), setup.now);
+        let (mut encoder, mut index, mut known) = (Encoder::new(3, 1, true), 100, dependency::Known::default());
+        let mut sequences = Vec::new();
+        for number in 0..4 {
+            let sent = picture(&mut setup, &mut stream, &mut encoder, &mut index, number == 0, 1);
+            let layers: Vec<(u8, usize)> = sent.iter().map(|(spatial, packet, _)| (*spatial, *packet)).collect();
+            let expected: &[(u8, usize)] =
+                if number == 0 { &[(0, 0), (0, 1), (1, 0), (1, 1)] } else { &[(1, 0), (1, 1)] };
+            assert_eq!(layers, expected);
+            for (place, (.., datagram)) in sent.iter().enumerate() {
+                let header = Header::parse(datagram).unwrap();
+                sequences.push(header.sequence);
+                assert_eq!(header.marker, place + 1 == sent.len(), "the last packet of what is left of the picture");
+                let value = header.extension(datagram, 8).unwrap();
+                dependency::Frame::parse(value, &mut known).unwrap();
+                assert_eq!(known.active, 0b010, "only the middle layer can be decoded");
+            }
+        }
+        assert!(sequences.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)), "{sequences:?}");
+    }
+
+    #[test]
+    fn a_resent_packet_of_a_layered_stream_says_what_it_said() {
+        let mut setup = setup(Kind::Video);
+        setup.track.svc = true;
+        let mut stream = stream(Codec::Av1, Some(101), setup.now);
+        let (mut encoder, mut index) = (Encoder::new(3, 1, true), 100);
+        let sent = picture(&mut setup, &mut stream, &mut encoder, &mut index, true, 1);
+        let last = Header::parse(&sent.last().unwrap().2).unwrap();
+        let again = setup.resend(&mut stream, last.sequence).unwrap();
+        let header = Header::parse(&again).unwrap();
+        assert!(header.marker && header.payload_type == 101);
+        assert!(header.extension(&again, 8).is_some_and(|value| value.len() > 3));
+    }
+
+    #[test]
+    fn a_late_packet_that_is_left_out_leaves_no_number_to_wait_for() {
+        let mut setup = setup(Kind::Video);
+        setup.track.svc = true;
+        let mut stream = stream(Codec::Av1, Some(101), setup.now);
+        let (mut encoder, mut index, mut held) = (Encoder::new(3, 1, true), 100, 0);
+        let first = picture(&mut setup, &mut stream, &mut encoder, &mut index, true, 0);
+        // A packet of the upper layers is overtaken by the next picture.
+        let mut late = None;
+        for spatial in 0..3 {
+            for value in encoder.frame(spatial, 0, false, 1) {
+                if spatial == 1 {
+                    (late, held) = (Some(value), index);
+                }
+                index += 1;
+            }
+        }
+        let next = picture(&mut setup, &mut stream, &mut encoder, &mut index, false, 0);
+        let value = late.unwrap();
+        let layer = setup.track.layers[0].as_mut().unwrap();
+        let frame = dependency::Frame::parse(&value, &mut layer.known).unwrap();
+        let layered = Some(Layered::Targets(frame, layer.known.version));
+        let fields = Fields {
+            layer: 0,
+            index: held,
+            timestamp: 3000,
+            marker: false,
+            codec: Codec::Av1,
+            keyframe: false,
+            vp8: None,
+            layered,
+        };
+        let packet = Packet::new(setup.key, &(0..PAYLOAD.len()), None, fields);
+        let mut out = Outlet { now: setup.now, line: &mut setup.line, egress: &mut setup.egress };
+        assert_eq!(stream.forward(Some(0), &setup.track, &packet, PAYLOAD, &mut out), Outcome::Skipped);
+        let filler = setup.take();
+        let header = Header::parse(&filler).unwrap();
+        let between = |sent: &[(u8, usize, Vec<u8>)], place: usize| Header::parse(&sent[place].2).unwrap().sequence;
+        assert!(header.padding);
+        assert!(header.sequence > between(&first, 1) && header.sequence < between(&next, 0));
     }
 }

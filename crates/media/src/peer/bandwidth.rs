@@ -28,6 +28,9 @@ impl Peer {
         line.transport.on_feedback(feedback, &mut self.outcomes);
         let bandwidth = self.bandwidth.get_or_insert_with(Bwe::default);
         bandwidth.on_outcomes(now, &self.outcomes);
+        self.prober.on_outcomes(&self.outcomes);
+        self.conclude_probe(now, tracks, effects);
+        let Some(bandwidth) = &self.bandwidth else { return };
         if bandwidth.congested() && now.saturating_duration_since(self.allocated) >= REACT_WITHIN {
             self.allocate(now, tracks, effects);
         }
@@ -52,6 +55,7 @@ impl Peer {
         let line = bandwidth.estimate_bps().min(self.limit_bps.unwrap_or(u64::MAX));
         let budget = line.saturating_sub(audio);
         let given = allocator::allocate(budget, &requests, self.options.allow_pause);
+        self.plan_probe(now, &requests, &given, audio);
         for ((key, request), choice) in video.iter().zip(given) {
             let nothing_sent = request.rates_bps.iter().all(Option::is_none);
             self.allow(*key, if nothing_sent { Some(EVERYTHING) } else { choice }, tracks, effects);

@@ -188,6 +188,9 @@ impl Peer {
         if self.duties.feedback.is_some_and(|at| at <= now) {
             self.send_feedback(now, egress, effects);
         }
+        if self.prober.due().is_some_and(|at| at <= now) {
+            self.probe(now, tracks, egress, effects);
+        }
         if self.duties.second <= now {
             self.duties.second = now + SECOND;
             self.check_alive(now)?;

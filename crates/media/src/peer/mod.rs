@@ -8,6 +8,7 @@ mod egress;
 mod expected;
 mod feedback;
 pub(crate) mod ingress;
+mod probe;
 mod server_offer;
 mod streams;
 
@@ -21,6 +22,7 @@ pub(crate) use egress::Work;
 
 use crate::api::{CloseReason, PeerId, PeerOptions, PeerRole, RoomId, ShardConfig, SubscriptionSettings, TrackId};
 use crate::bwe::Bwe;
+use crate::bwe::probe::Prober;
 use crate::data::{Intake, Outbox};
 use crate::data_track;
 use crate::forward::DownTrack;
@@ -106,6 +108,7 @@ pub(crate) struct Peer {
     /// Sender SSRC of our reports and feedback.
     report_ssrc: u32,
     bandwidth: Option<Bwe>,
+    prober: Prober,
     /// What the line is to be taken for at most, in bits per second.
     limit_bps: Option<u64>,
     /// Scratch space.
@@ -173,6 +176,7 @@ impl Peer {
             opened: [false; 3],
             report_ssrc: random::number()? | 1,
             bandwidth: None,
+            prober: Prober::default(),
             limit_bps: None,
             message: Vec::new(),
             outcomes: Vec::new(),
@@ -198,7 +202,7 @@ impl Peer {
     pub fn next_timeout(&self) -> Instant {
         let transport = self.transport.as_ref().map(Transport::timeout);
         let soonest = self.duties.feedback.map_or(self.duties.second, |at| at.min(self.duties.second));
-        transport.map_or(soonest, |at| at.min(soonest))
+        [Some(soonest), transport, self.prober.due()].into_iter().flatten().min().unwrap_or(soonest)
     }
 
     /// Adds a subscription, or changes the one there is. Gives its key.

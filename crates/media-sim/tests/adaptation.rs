@@ -1,0 +1,107 @@
+//! Which layer a line gets, how soon, and what the viewer sees meanwhile.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may fail loudly")]
+
+use std::time::{Duration, Instant};
+
+use auralink_media_sim::{ClientId, LayerSpec, LinkConfig, Loss, World};
+
+const SETUP: Duration = Duration::from_secs(20);
+
+/// As LiveKit's, with a middle layer that fits into half a megabit with its headers and room to spare.
+const LAYERS: [LayerSpec; 3] =
+    [LayerSpec::SIMULCAST[0], LayerSpec { bitrate_bps: 300_000, ..LayerSpec::SIMULCAST[1] }, LayerSpec::SIMULCAST[2]];
+
+fn call(seed: u64, layers: &[LayerSpec]) -> (World, ClientId, String) {
+    let mut world = World::new(seed);
+    let alice = world.join(LinkConfig::line(), LinkConfig::line());
+    let bob = world.join(LinkConfig::line(), LinkConfig::line());
+    assert!(world.run_until(SETUP, |world| world.client(alice).connected && world.client(bob).connected));
+    let track = world.publish_camera(alice, layers);
+    world.subscribe(bob, track);
+    assert!(world.run_until(SETUP, |world| world.section(bob, track).is_some()));
+    let section = world.section(bob, track).unwrap();
+    let best = layers.len() as u8 - 1;
+    let flows = |world: &mut World| world.client(bob).video.get(&section).is_some_and(|v| v.layer() == Some(best));
+    assert!(world.run_until(SETUP, flows), "the best layer flows");
+    (world, bob, section)
+}
+
+/// The longest time without a new picture in this span.
+fn longest_freeze(world: &mut World, id: ClientId, section: &str, from: Instant) -> Duration {
+    let to = world.now();
+    let shown = world.client(id).video[section].decodable().map(|frame| frame.at);
+    let mut last = from;
+    let mut longest = Duration::ZERO;
+    for at in shown.filter(|at| *at >= from).chain([to]) {
+        longest = longest.max(at.saturating_duration_since(last));
+        last = at;
+    }
+    longest
+}
+
+fn layer(world: &mut World, id: ClientId, section: &str) -> u8 {
+    world.client(id).video[section].layer().unwrap()
+}
+
+#[test]
+fn a_line_capped_at_half_a_megabit_leaves_the_best_layer_within_five_seconds_and_stays_watchable() {
+    for seed in [201, 202, 203] {
+        let (mut world, bob, section) = call(seed, &LAYERS);
+        world.down(bob).config = LinkConfig { rate_bps: Some(500_000), queue_bytes: 40_000, ..LinkConfig::line() };
+        let capped = world.now();
+        assert!(
+            world.run_until(Duration::from_secs(5), |world| layer(world, bob, &section) < 2),
+            "seed {seed}: goes down"
+        );
+        world.run_for(Duration::from_secs(3));
+        let settled = world.now();
+        world.run_for(Duration::from_secs(30));
+        let froze = longest_freeze(&mut world, bob, &section, settled);
+        assert!(froze <= Duration::from_secs(1), "seed {seed}: a freeze of {froze:?}");
+        let froze = longest_freeze(&mut world, bob, &section, capped);
+        assert!(froze <= Duration::from_secs(3), "seed {seed}: a freeze of {froze:?} right after the line was capped");
+        assert!(layer(&mut world, bob, &section) < 2, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_line_that_widens_again_is_found_by_probing() {
+    for seed in [211, 212, 213] {
+        let (mut world, bob, section) = call(seed, &LAYERS);
+        world.down(bob).config = LinkConfig { rate_bps: Some(500_000), queue_bytes: 40_000, ..LinkConfig::line() };
+        world.run_for(Duration::from_secs(15));
+        assert!(layer(&mut world, bob, &section) < 2);
+        world.down(bob).config = LinkConfig::line();
+        let widened = world.now();
+        assert!(world.run_until(Duration::from_secs(45), |world| layer(world, bob, &section) == 2), "seed {seed}");
+        let froze = longest_freeze(&mut world, bob, &section, widened);
+        assert!(froze <= Duration::from_secs(1), "seed {seed}: a freeze of {froze:?}");
+    }
+}
+
+#[test]
+fn a_long_way_alone_costs_no_layer() {
+    for seed in [221, 222, 223] {
+        let (mut world, bob, section) = call(seed, &LAYERS);
+        world.down(bob).config = LinkConfig { delay: Duration::from_millis(300), ..LinkConfig::line() };
+        world.run_for(Duration::from_secs(10));
+        let from = world.now();
+        world.run_for(Duration::from_secs(10));
+        let to = world.now();
+        let shown = world.client(bob).video[&section].shown_between(from, to);
+        assert!(shown >= 290, "seed {seed}: {shown} of 300 frames");
+        assert_eq!(layer(&mut world, bob, &section), 2, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_fifth_of_all_packets_lost_does_not_end_the_picture() {
+    for seed in [231, 232, 233] {
+        let (mut world, bob, section) = call(seed, &LAYERS);
+        world.down(bob).config = LinkConfig { loss: Loss::Random(0.2), ..LinkConfig::line() };
+        let from = world.now();
+        world.run_for(Duration::from_secs(20));
+        let froze = longest_freeze(&mut world, bob, &section, from);
+        assert!(froze <= Duration::from_secs(3), "seed {seed}: a freeze of {froze:?}");
+    }
+}
