@@ -254,6 +254,8 @@ impl Ingress {
         {
             layered = match layers_of(track, layer, codec, descriptor, payload) {
                 Ok(layered) => layered,
+                // Never understood: it is forwarded whole.
+                Err(_) if track.layer(layer).is_none_or(|layer| layer.known.structure.is_none()) => None,
                 Err(_) => {
                     // Its key frame was lost: nobody can tell what belongs to whom before the next one.
                     effects.want_keyframe(key, 0);
@@ -320,6 +322,7 @@ fn layers_of(
 fn start(track: &mut Track, codec: Codec, effects: &mut Effects, key: Key) {
     if track.codec != Some(codec) {
         track.codec = Some(codec);
+        track.svc = false;
         effects.layers_changed(key);
     }
     if !track.started {
