@@ -135,7 +135,8 @@ impl Selector {
         Verdict {
             send,
             last: frame.ends && frame.spatial == layer.0,
-            needs_keyframe: layer.0 != structure.layer(goal).0 && !self.targets.chain_is_whole(structure, goal),
+            needs_keyframe: layer.0 < structure.layer(goal).0
+                || (layer.0 > structure.layer(goal).0 && !self.targets.chain_is_whole(structure, goal)),
             active: self.active(frame, known.active, structure),
         }
     }
@@ -203,11 +204,17 @@ impl Targets {
     /// The best target that can be gone over to at this frame.
     fn choose(&self, frame: &Frame, structure: &Structure, wanted: Wanted) -> usize {
         let current = structure.layer(self.target);
+        let best = structure.best_within(wanted.spatial, wanted.temporal);
+        let goal = structure.layer(best);
+        let passes_goal = current.0 > goal.0 && self.chain_is_whole(structure, best);
         let possible = |target: &usize| {
             let (spatial, temporal) = structure.layer(*target);
             let within = spatial <= wanted.spatial && temporal <= wanted.temporal;
             let fewer = spatial == current.0 && temporal <= current.1;
             let entered = frame.indication(*target) == Indication::Switch && self.chain_is_whole(structure, *target);
+            // Up where a chain begins; down to the wanted layer, not past it, or the picture would end twice.
+            let begins = structure.protected_by(*target).and_then(|chain| frame.chain_diffs.get(chain)) == Some(&0);
+            let entered = entered && if spatial > current.0 { begins } else { !passes_goal || spatial == goal.0 };
             within && (fewer || entered)
         };
         let by_layer = |target: &usize| structure.layer(*target);

@@ -112,6 +112,7 @@ fn layers_that_build_on_each_other_are_left_without_a_key_frame() {
 fn independent_layers_are_left_at_a_key_frame_and_thinned_until_then() {
     let mut stream = Stream::new(3, 3, true);
     stream.picture(true, (2, 2));
+    stream.run(4, (2, 2));
     let seen = stream.run(8, (0, 2));
     // Of the pictures 2 1 2 0 2 1 2 0 only the base ones.
     let expected = [vec![], vec![], vec![], vec![2], vec![], vec![], vec![], vec![2]];
@@ -135,7 +136,7 @@ fn temporal_layers_are_left_at_once_and_entered_where_that_is_possible() {
 fn the_subscriber_is_told_which_targets_are_left() {
     let mut stream = Stream::new(3, 3, true);
     let key = stream.encoder.frame(0, 0, true, 1).remove(0);
-    assert_eq!(stream.packet(&key, (2, 2)).1.active, None, "all of them: as the sender says");
+    assert_eq!(stream.packet(&key, (2, 2)).1.active, Some(0b111_000_000), "the best picture alone");
     for spatial in [1, 2] {
         let value = stream.encoder.frame(spatial, 0, true, 1).remove(0);
         stream.packet(&value, (2, 2));
