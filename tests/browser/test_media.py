@@ -33,6 +33,19 @@ async def test_a_subscriber_gets_the_simulcast_layer_it_asks_for(call: Call, cod
         await bob("hasWidth", "ada", "camera", width)
 
 
+@pytest.mark.parametrize("codec", ["vp9", "av1"])
+async def test_a_subscriber_gets_the_spatial_layer_it_asks_for(call: Call, codec: str) -> None:
+    ada, bob = await call("ada"), await call("bob")
+    await ada("publishVideo", {"videoCodec": codec, "scalabilityMode": "L3T3_KEY"}, {"width": 640, "height": 360})
+    await bob("hasWidth", "ada", "camera", 640)
+    assert (await bob("codec", "ada", "camera")).lower() == f"video/{codec}"
+
+    await bob("quality", "ada", "camera", "LOW")
+    await bob("hasWidth", "ada", "camera", 320)
+    await bob("quality", "ada", "camera", "HIGH")
+    await bob("hasWidth", "ada", "camera", 640)
+
+
 async def test_adaptive_stream_takes_the_layer_that_fits_the_element_and_none_when_hidden(call: Call) -> None:
     ada, bob = await call("ada"), await call("bob", adaptiveStream={"pixelDensity": 1})
     await ada("publishVideo", {"videoCodec": "vp8", "simulcast": True})
