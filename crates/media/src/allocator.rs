@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_limit_on_the_frame_rate_holds_for_every_layer() {
         let limited = Request { temporal: 1, ..layered() };
-        assert_eq!(allocate(2_000_000, &[limited.clone()], true), [Some(Choice { layer: 1, temporal: 1 })]);
+        assert_eq!(allocate(2_000_000, std::slice::from_ref(&limited), true), [Some(Choice { layer: 1, temporal: 1 })]);
         assert_eq!(desired_bps(&[limited]), 900_000);
     }
 

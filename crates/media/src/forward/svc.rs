@@ -214,7 +214,10 @@ impl Targets {
             let entered = frame.indication(*target) == Indication::Switch && self.chain_is_whole(structure, *target);
             // Up where a chain begins; down to the wanted layer, not past it, or the picture would end twice.
             let begins = structure.protected_by(*target).and_then(|chain| frame.chain_diffs.get(chain)) == Some(&0);
-            let entered = entered && if spatial > current.0 { begins } else { !passes_goal || spatial == goal.0 };
+            // At base frames only: others may build on some of their own picture that were left out.
+            let entered = entered
+                && frame.temporal == 0
+                && if spatial > current.0 { begins } else { !passes_goal || spatial == goal.0 };
             within && (fewer || entered)
         };
         let by_layer = |target: &usize| structure.layer(*target);
