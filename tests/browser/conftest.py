@@ -97,7 +97,7 @@ async def call(server: MediaServer, room: str, chromium: Browser, page_url: str)
         await context.close()
 
 
-@pytest.fixture(params=[True], ids=["single"])
+@pytest.fixture(params=[True, False], ids=["single", "dual"])
 def path(request: pytest.FixtureRequest) -> dict[str, bool]:
     """One peer connection (/rtc/v1)."""
     return {"singlePeerConnection": request.param}
