@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::api::{Expected, Kind};
+use crate::api::Expected;
 use crate::negotiate::{Plan, Review};
 
 /// Announced tracks kept until an offer takes them up.
@@ -63,6 +63,7 @@ impl Expectations {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Kind;
     use crate::negotiate;
     use crate::wire::sdp::{Bounds, Description};
 
