@@ -2,7 +2,7 @@
 //!
 //! Audio is not allocated: it always flows and its rate is taken off the budget by the caller. Video is served in this
 //! order: screen shares before cameras, then higher priority, then the order of subscription. Everybody first gets the
-//! lowest layer there is, at its lowest frame rate; then screen shares rise as far as the budget lasts, then the others,
+//! lowest layer there is (a subscriber that permits pauses: at its lowest frame rate); then screen shares rise as far as the budget lasts, then the others,
 //! round-robin by one step: first the frame rate of the lowest layer, then whole layers.
 
 use crate::api::Quality;
@@ -17,6 +17,8 @@ pub(crate) struct Request {
     pub wanted: Quality,
     /// Highest temporal layer it wants.
     pub temporal: u8,
+    /// May frames of the lowest layer be left out when bandwidth is short?
+    pub thin: bool,
     /// Rates of low, medium, high with temporal layers up to each; `None` for what is not sent at the moment. A track
     /// without layers has only the first, with the same rate for all.
     pub rates_bps: [Option<[u64; TEMPORAL]>; 3],
@@ -124,8 +126,9 @@ pub(crate) fn next_step_bps(requests: &[Request], given: &[Option<Choice>]) -> O
     requests.iter().zip(given).filter_map(extra).min()
 }
 
-/// The steps of a request, cheapest first: the temporal layers of the lowest layer that is sent, then the layers above
-/// it within the wanted quality. One above the wanted quality is better than no picture.
+/// The steps of a request, cheapest first: the temporal layers of the lowest layer that is sent (or all of it where no
+/// frames may be left out), then the layers above it within the wanted quality. One above the wanted quality is better
+/// than no picture.
 fn ladder(request: &Request) -> Vec<Step> {
     let cap = request.wanted as usize;
     let sent = request.rates_bps.iter().enumerate().filter_map(|(layer, rates)| rates.map(|rates| (layer, rates)));
@@ -136,7 +139,8 @@ fn ladder(request: &Request) -> Vec<Step> {
         if !lowest && layer > cap {
             break;
         }
-        for (temporal, bps) in rates.into_iter().enumerate().take(most + 1).skip(if lowest { 0 } else { most }) {
+        let first = if lowest && request.thin { 0 } else { most };
+        for (temporal, bps) in rates.into_iter().enumerate().take(most + 1).skip(first) {
             let choice = Choice { layer: layer as u8, temporal: temporal as u8 };
             match steps.last_mut() {
                 // A temporal layer that is not sent costs nothing and is no step of its own.
@@ -159,6 +163,7 @@ mod tests {
             priority: 0,
             wanted: Quality::High,
             temporal: 3,
+            thin: true,
             rates_bps: [150_000, 500_000, 1_700_000].map(|bps| Some([bps; TEMPORAL])),
             current: None,
         }
@@ -223,6 +228,13 @@ mod tests {
     }
 
     #[test]
+    fn who_permits_no_pause_gets_the_lowest_layer_whole() {
+        let whole = Request { thin: false, ..layered() };
+        assert_eq!(allocate(50_000, std::slice::from_ref(&whole), false), [all_of(0)]);
+        assert_eq!(allocate(2_000_000, &[whole], false), [all_of(1)]);
+    }
+
+    #[test]
     fn a_limit_on_the_frame_rate_holds_for_every_layer() {
         let limited = Request { temporal: 1, ..layered() };
         assert_eq!(allocate(2_000_000, std::slice::from_ref(&limited), true), [Some(Choice { layer: 1, temporal: 1 })]);
@@ -254,6 +266,7 @@ mod tests {
                 priority,
                 wanted,
                 temporal,
+                thin: true,
                 rates_bps,
                 current,
             },

@@ -77,6 +77,7 @@ impl Peer {
                 wanted,
                 rates_bps: if track.publication.muted { [None; LAYERS] } else { track.rates(now) },
                 temporal: track.temporal_for(now, wanted as u8, down.settings.fps),
+                thin: self.options.allow_pause,
                 current: down.stream.as_ref().and_then(|stream| stream.current_choice()),
             })
         };
