@@ -28,9 +28,10 @@ def mime_of(name: str, kind: "TrackType") -> str:
 
 
 def first_choice(request: AddTrackRequest) -> str | None:
-    """The codec a publisher wants to send. For audio RED where it may be, as LiveKit prefers it: it survives loss."""
+    """The codec a video publisher wants to send. Audio stays as the client prefers it: asked for RED first, the official
+    SDK gave up more than half of its video at 20% loss and at 300 ms each way."""
     if request.type == TrackType.AUDIO:
-        return None if request.disable_red else _RED
+        return None
     named = [mime_of(codec.codec, request.type) for codec in request.simulcast_codecs if codec.codec]
     return named[0] if named else None
 
