@@ -28,8 +28,8 @@ def mime_of(name: str, kind: "TrackType") -> str:
 
 
 def first_choice(request: AddTrackRequest) -> str | None:
-    """The codec a video publisher wants to send. Audio stays as the client prefers it: asked for RED first, the official
-    SDK gave up more than half of its video at 20% loss and at 300 ms each way."""
+    """The codec a video publisher wants to send. Audio stays as the client prefers it: asked for RED first, the
+    official SDK gave up more than half of its video at 20% loss and at 300 ms each way."""
     if request.type == TrackType.AUDIO:
         return None
     named = [mime_of(codec.codec, request.type) for codec in request.simulcast_codecs if codec.codec]
