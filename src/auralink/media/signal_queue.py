@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 
 from auralink.media.limits import Limits
 
@@ -45,17 +46,18 @@ class SignalQueue:
 
 
 class Pace:
-    """A token bucket: `burst` messages at once, `per_s` of them in the long run."""
+    """A token bucket: `burst` messages at once, `per_s` of them in the long run. `clock` in seconds."""
 
-    def __init__(self, burst: int, per_s: int) -> None:
+    def __init__(self, burst: int, per_s: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._burst = burst
         self._per_s = per_s
         self._left = float(burst)
-        self._at = time.monotonic()
+        self._clock = clock
+        self._at = clock()
 
     def take(self) -> float:
         """Takes one; the seconds to wait before the next may be taken."""
-        now = time.monotonic()
+        now = self._clock()
         self._left = min(self._burst, self._left + (now - self._at) * self._per_s) - 1
         self._at = now
         return max(0.0, -self._left / self._per_s)
