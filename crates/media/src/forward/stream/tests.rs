@@ -1,0 +1,254 @@
+//! What a subscriber gets resent, and what it gets of a layered stream.
+
+use super::*;
+use crate::api::{Kind, PeerId, Proto, Publication, RoomId, Source as TrackSource, TrackId};
+use crate::line::Line;
+use crate::packet::Fields;
+use crate::slab::{Key, Slab};
+use crate::transport::{Keying, Path};
+use crate::wire::codec::dependency::{self, tests::Encoder};
+use crate::wire::rtp::Header;
+use crate::wire::srtp::Profile;
+
+const PAYLOAD: &[u8] = b"a frame of opus or of video";
+
+struct Setup {
+    now: Instant,
+    track: Track,
+    key: Key,
+    line: Line,
+    egress: Egress,
+}
+
+fn setup(kind: Kind) -> Setup {
+    let now = Instant::now();
+    let publication = Publication {
+        track: TrackId(1),
+        sid: "TR_1".into(),
+        stream_id: "PA_1|TR_1".into(),
+        kind,
+        source: TrackSource::Unknown,
+        muted: false,
+        layers: vec![],
+        mid: "0".into(),
+    };
+    let (mut peers, mut tracks) = (Slab::new(), Slab::new());
+    let mut track = Track::new(RoomId(1), peers.insert(PeerId(1)), publication);
+    let key = tracks.insert(());
+    track.on_packet(now, 0, 77, PAYLOAD.len(), 0);
+    for index in 0..20 {
+        let layer = track.layers[0].as_mut().unwrap();
+        layer.store.insert(now, index, 960 * index as u32, false, PAYLOAD, &[]);
+    }
+    let material = (0..88).collect();
+    let keying = Keying { profile: Profile::AeadAes256Gcm, material, active: false };
+    let path = Path { proto: Proto::Udp, address: ([127, 0, 0, 1], 9).into() };
+    let line = Line::new(&keying, path).unwrap();
+    Setup { now, track, key, line, egress: Egress::default() }
+}
+
+fn stream(codec: Codec, rtx: Option<u8>, now: Instant) -> DownStream {
+    let own = NegotiatedCodec {
+        payload_type: 100,
+        codec,
+        rtx,
+        nack: true,
+        pli: false,
+        fir: false,
+        transport_cc: true,
+        remb: false,
+        red_inner: None,
+    };
+    let extensions = ExtensionIds { mid: 4, transport_cc: 3, dependency_descriptor: 8, ..ExtensionIds::default() };
+    let binding = Binding {
+        mid: "0".into(),
+        ssrc: 0x1111_1111,
+        rtx_ssrc: 0x2222_2222,
+        first_timestamp: 5000,
+        codecs: vec![own],
+        extensions,
+    };
+    DownStream::new(now, codec.kind() == Kind::Video, binding)
+}
+
+impl Setup {
+    /// Forwards the packet with this index and gives the datagram.
+    fn forward(&mut self, stream: &mut DownStream, codec: Codec, index: u64, descriptor: bool) -> Vec<u8> {
+        let datagram = [&[0xDD, 0xDD][..], PAYLOAD].concat();
+        let timestamp = 960 * index as u32;
+        let fields =
+            Fields { layer: 0, index, timestamp, marker: false, codec, keyframe: true, vp8: None, layered: None };
+        let packet = Packet::new(self.key, &(2..datagram.len()), descriptor.then_some(0..2), fields);
+        let mut out = Outlet { now: self.now, line: &mut self.line, egress: &mut self.egress };
+        assert_eq!(stream.forward(Some(0), &self.track, &packet, &datagram, &mut out), Outcome::Sent);
+        self.take()
+    }
+
+    fn resend(&mut self, stream: &mut DownStream, sequence: u16) -> Option<Vec<u8>> {
+        let round_trip = Duration::from_millis(50);
+        let mut out = Outlet { now: self.now, line: &mut self.line, egress: &mut self.egress };
+        stream.resend(&self.track, sequence, round_trip, &mut out).then(|| self.take())
+    }
+
+    fn take(&mut self) -> Vec<u8> {
+        let transmit = self.egress.transmits.pop().unwrap();
+        let datagram = self.egress.buffer.get(transmit.start..transmit.start + transmit.len).unwrap().to_vec();
+        self.egress.clear();
+        datagram
+    }
+}
+
+#[test]
+fn without_a_repair_stream_the_very_same_packet_is_sent_again() {
+    let mut setup = setup(Kind::Audio);
+    let mut stream = stream(Codec::Opus, None, setup.now);
+    let first = setup.forward(&mut stream, Codec::Opus, 5, false);
+    setup.forward(&mut stream, Codec::Opus, 6, false);
+    let sequence = Header::parse(&first).unwrap().sequence;
+    // Anything else under the same sequence number would use an encryption nonce twice.
+    assert_eq!(setup.resend(&mut stream, sequence), Some(first));
+    assert_eq!(setup.resend(&mut stream, sequence), None, "it is on its way");
+}
+
+#[test]
+fn on_a_repair_stream_it_is_sent_as_a_packet_of_its_own() {
+    let mut setup = setup(Kind::Video);
+    let mut stream = stream(Codec::Av1, Some(101), setup.now);
+    let first = setup.forward(&mut stream, Codec::Av1, 5, true);
+    let sequence = Header::parse(&first).unwrap().sequence;
+    let again = setup.resend(&mut stream, sequence).unwrap();
+    let header = Header::parse(&again).unwrap();
+    assert_eq!((header.ssrc, header.payload_type), (0x2222_2222, 101));
+    assert_eq!(header.timestamp, Header::parse(&first).unwrap().timestamp);
+}
+
+#[test]
+fn a_packet_that_cannot_be_made_again_bit_by_bit_is_not_resent_under_its_number() {
+    let mut setup = setup(Kind::Video);
+    let mut stream = stream(Codec::Av1, None, setup.now);
+    let extended = setup.forward(&mut stream, Codec::Av1, 5, true);
+    let header = Header::parse(&extended).unwrap();
+    assert_eq!(header.extension(&extended, 8), Some(&[0xDD, 0xDD][..]));
+    assert_eq!(setup.resend(&mut stream, header.sequence), None);
+    let plain = setup.forward(&mut stream, Codec::Av1, 6, false);
+    let sequence = Header::parse(&plain).unwrap().sequence;
+    let (codecs, extensions) = (stream.binding.codecs.clone(), ExtensionIds { mid: 9, ..Default::default() });
+    stream.renegotiated(codecs, extensions);
+    assert_eq!(setup.resend(&mut stream, sequence), None, "its header would look different now");
+    setup.forward(&mut stream, Codec::Av1, 7, false);
+    assert_eq!(setup.resend(&mut stream, sequence), None);
+}
+
+/// Offers every packet of a picture of three layers, two packets each, to a stream that is to get `target`; gives
+/// what was sent, with the picture's layer and packet it was made of.
+fn picture(
+    setup: &mut Setup,
+    stream: &mut DownStream,
+    encoder: &mut Encoder,
+    index: &mut u64,
+    key: bool,
+    target: u8,
+) -> Vec<(u8, usize, Vec<u8>)> {
+    let mut sent = Vec::new();
+    for spatial in 0..3 {
+        for (number, value) in encoder.frame(spatial, 0, key, 2).into_iter().enumerate() {
+            let layer = setup.track.layers[0].as_mut().unwrap();
+            let frame = dependency::Frame::parse(&value, &mut layer.known).unwrap();
+            let layered = Some(Layered::Targets(frame, layer.known.version));
+            let datagram = [&value[..], PAYLOAD].concat();
+            let marker = spatial == 2 && number == 1;
+            layer.store.insert(setup.now, *index, 3000, marker, PAYLOAD, &value);
+            let keyframe = frame.starts_keyframe();
+            let (layer, codec) = (0, Codec::Av1);
+            let fields = Fields { layer, index: *index, timestamp: 3000, marker, codec, keyframe, vp8: None, layered };
+            let packet = Packet::new(setup.key, &(value.len()..datagram.len()), Some(0..value.len()), fields);
+            *index += 1;
+            let mut out = Outlet { now: setup.now, line: &mut setup.line, egress: &mut setup.egress };
+            stream.forward(Some(target), &setup.track, &packet, &datagram, &mut out);
+            if !setup.egress.transmits.is_empty() {
+                sent.push((spatial, number, setup.take()));
+            }
+        }
+    }
+    sent
+}
+
+#[test]
+fn a_lower_spatial_layer_is_a_stream_of_its_own_to_the_subscriber() {
+    let mut setup = setup(Kind::Video);
+    setup.track.svc = true;
+    let mut stream = stream(Codec::Av1, Some(101), setup.now);
+    let (mut encoder, mut index, mut known) = (Encoder::new(3, 1, true), 100, dependency::Known::default());
+    let mut sequences = Vec::new();
+    for number in 0..4 {
+        let sent = picture(&mut setup, &mut stream, &mut encoder, &mut index, number == 0, 1);
+        let layers: Vec<(u8, usize)> = sent.iter().map(|(spatial, packet, _)| (*spatial, *packet)).collect();
+        let expected: &[(u8, usize)] = if number == 0 { &[(0, 0), (0, 1), (1, 0), (1, 1)] } else { &[(1, 0), (1, 1)] };
+        assert_eq!(layers, expected);
+        for (place, (.., datagram)) in sent.iter().enumerate() {
+            let header = Header::parse(datagram).unwrap();
+            sequences.push(header.sequence);
+            assert_eq!(header.marker, place + 1 == sent.len(), "the last packet of what is left of the picture");
+            let value = header.extension(datagram, 8).unwrap();
+            dependency::Frame::parse(value, &mut known).unwrap();
+            assert_eq!(known.active, 0b010, "only the middle layer can be decoded");
+        }
+    }
+    assert!(sequences.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)), "{sequences:?}");
+}
+
+#[test]
+fn a_resent_packet_of_a_layered_stream_says_what_it_said() {
+    let mut setup = setup(Kind::Video);
+    setup.track.svc = true;
+    let mut stream = stream(Codec::Av1, Some(101), setup.now);
+    let (mut encoder, mut index) = (Encoder::new(3, 1, true), 100);
+    let sent = picture(&mut setup, &mut stream, &mut encoder, &mut index, true, 1);
+    let last = Header::parse(&sent.last().unwrap().2).unwrap();
+    let again = setup.resend(&mut stream, last.sequence).unwrap();
+    let header = Header::parse(&again).unwrap();
+    assert!(header.marker && header.payload_type == 101);
+    assert!(header.extension(&again, 8).is_some_and(|value| value.len() > 3));
+}
+
+#[test]
+fn a_late_packet_that_is_left_out_leaves_no_number_to_wait_for() {
+    let mut setup = setup(Kind::Video);
+    setup.track.svc = true;
+    let mut stream = stream(Codec::Av1, Some(101), setup.now);
+    let (mut encoder, mut index, mut held) = (Encoder::new(3, 1, true), 100, 0);
+    let first = picture(&mut setup, &mut stream, &mut encoder, &mut index, true, 0);
+    // A packet of the upper layers is overtaken by the next picture.
+    let mut late = None;
+    for spatial in 0..3 {
+        for value in encoder.frame(spatial, 0, false, 1) {
+            if spatial == 1 {
+                (late, held) = (Some(value), index);
+            }
+            index += 1;
+        }
+    }
+    let next = picture(&mut setup, &mut stream, &mut encoder, &mut index, false, 0);
+    let value = late.unwrap();
+    let layer = setup.track.layers[0].as_mut().unwrap();
+    let frame = dependency::Frame::parse(&value, &mut layer.known).unwrap();
+    let layered = Some(Layered::Targets(frame, layer.known.version));
+    let fields = Fields {
+        layer: 0,
+        index: held,
+        timestamp: 3000,
+        marker: false,
+        codec: Codec::Av1,
+        keyframe: false,
+        vp8: None,
+        layered,
+    };
+    let packet = Packet::new(setup.key, &(0..PAYLOAD.len()), None, fields);
+    let mut out = Outlet { now: setup.now, line: &mut setup.line, egress: &mut setup.egress };
+    assert_eq!(stream.forward(Some(0), &setup.track, &packet, PAYLOAD, &mut out), Outcome::Skipped);
+    let filler = setup.take();
+    let header = Header::parse(&filler).unwrap();
+    let between = |sent: &[(u8, usize, Vec<u8>)], place: usize| Header::parse(&sent[place].2).unwrap().sequence;
+    assert!(header.padding);
+    assert!(header.sequence > between(&first, 1) && header.sequence < between(&next, 0));
+}
