@@ -1,25 +1,20 @@
 //! Which layer a line gets, how soon, and what the viewer sees meanwhile.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may fail loudly")]
 
+mod common;
+
 use std::time::{Duration, Instant};
 
 use auralink_media_sim::{ClientId, LayerSpec, LinkConfig, Loss, World};
 
-const SETUP: Duration = Duration::from_secs(20);
+use common::{SETUP, two};
 
 /// As LiveKit's, with a middle layer that fits into half a megabit with its headers and room to spare.
 const LAYERS: [LayerSpec; 3] =
     [LayerSpec::SIMULCAST[0], LayerSpec { bitrate_bps: 300_000, ..LayerSpec::SIMULCAST[1] }, LayerSpec::SIMULCAST[2]];
 
 fn call(seed: u64, layers: &[LayerSpec]) -> (World, ClientId, String) {
-    let mut world = World::new(seed);
-    let alice = world.join(LinkConfig::line(), LinkConfig::line());
-    let bob = world.join(LinkConfig::line(), LinkConfig::line());
-    assert!(world.run_until(SETUP, |world| world.client(alice).connected && world.client(bob).connected));
-    let track = world.publish_camera(alice, layers);
-    world.subscribe(bob, track);
-    assert!(world.run_until(SETUP, |world| world.section(bob, track).is_some()));
-    let section = world.section(bob, track).unwrap();
+    let (mut world, _, bob, _, section) = two(seed, layers);
     let best = layers.len() as u8 - 1;
     let flows = |world: &mut World| world.client(bob).video.get(&section).is_some_and(|v| v.layer() == Some(best));
     assert!(world.run_until(SETUP, flows), "the best layer flows");

@@ -1,12 +1,14 @@
 //! Lines that lose, reorder and narrow.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may fail loudly")]
 
+mod common;
+
 use std::time::Duration;
 
 use auralink_media::api::TrackId;
 use auralink_media_sim::{ClientId, LayerSpec, LinkConfig, Loss, World};
 
-const SETUP: Duration = Duration::from_secs(20);
+use common::{SETUP, two};
 
 fn line(loss: Loss) -> LinkConfig {
     LinkConfig { loss, ..LinkConfig::line() }
@@ -14,14 +16,7 @@ fn line(loss: Loss) -> LinkConfig {
 
 /// One publisher, one subscriber, media flowing for a second.
 fn call(seed: u64, layers: &[LayerSpec]) -> (World, ClientId, ClientId, TrackId, String) {
-    let mut world = World::new(seed);
-    let alice = world.join(LinkConfig::line(), LinkConfig::line());
-    let bob = world.join(LinkConfig::line(), LinkConfig::line());
-    assert!(world.run_until(SETUP, |world| world.client(alice).connected && world.client(bob).connected));
-    let track = world.publish_camera(alice, layers);
-    world.subscribe(bob, track);
-    assert!(world.run_until(SETUP, |world| world.section(bob, track).is_some()));
-    let section = world.section(bob, track).unwrap();
+    let (mut world, alice, bob, track, section) = two(seed, layers);
     let flows = |world: &mut World| world.client(bob).video.get(&section).is_some_and(|v| v.frames.len() > 30);
     assert!(world.run_until(SETUP, flows), "media flows");
     (world, alice, bob, track, section)
