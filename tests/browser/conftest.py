@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 from tests.compat.conftest import MediaServer, media_server, room, server
-from tests.web.conftest import _chromium
+from tests.web.conftest import chromium_path
 
 __all__ = ["Call", "Caller", "media_server", "room", "server"]
 
@@ -72,7 +72,7 @@ Call = Callable[..., Awaitable[Caller]]
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=_chromium(), args=list(_ARGUMENTS))
+        launched = await playwright.chromium.launch(executable_path=chromium_path(), args=list(_ARGUMENTS))
         yield launched
         await launched.close()
 

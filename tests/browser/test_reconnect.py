@@ -1,16 +1,18 @@
 """livekit-client's own scenarios of a connection that breaks, and its connection check."""
 
 import pytest
-from tests.browser.conftest import Call
+from tests.browser.conftest import Call, Caller
 from tests.compat.conftest import MediaServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-_RESUMES = ["signal-reconnect", "node-failure", "migration", "disconnect-signal-on-resume"]
-_STARTS_ANEW = ["full-reconnect", "resume-reconnect", "leave-full-reconnect"]
+_SCENARIOS = (
+    *("signal-reconnect", "node-failure", "migration", "disconnect-signal-on-resume"),
+    *("full-reconnect", "resume-reconnect", "leave-full-reconnect"),
+)
 
 
-async def _pair(call: Call, path: dict[str, bool]) -> tuple[object, object]:
+async def _pair(call: Call, path: dict[str, bool]) -> tuple[Caller, Caller]:
     ada, bob = await call("ada", **path), await call("bob", **path)
     await ada.local("me.enableCameraAndMicrophone()")
     await bob.local("me.setMicrophoneEnabled(true)")
@@ -19,24 +21,12 @@ async def _pair(call: Call, path: dict[str, bool]) -> tuple[object, object]:
     return ada, bob
 
 
-@pytest.mark.parametrize("scenario", _RESUMES)
-async def test_a_broken_signal_connection_is_resumed(call: Call, path: dict[str, bool], scenario: str) -> None:
+@pytest.mark.parametrize("scenario", _SCENARIOS)
+async def test_a_broken_connection_comes_back_with_everything(call: Call, path: dict[str, bool], scenario: str) -> None:
     ada, bob = await _pair(call, path)
 
-    since = await ada("simulate", scenario)
+    assert "Reconnected" in await ada("simulate", scenario)
 
-    assert "Reconnected" in since
-    await bob("receives", "ada", "camera")
-    await ada("receives", "bob", "microphone")
-
-
-@pytest.mark.parametrize("scenario", _STARTS_ANEW)
-async def test_a_full_reconnect_brings_everything_back(call: Call, path: dict[str, bool], scenario: str) -> None:
-    ada, bob = await _pair(call, path)
-
-    since = await ada("simulate", scenario)
-
-    assert "Reconnected" in since
     await bob("receives", "ada", "camera")
     await bob("receives", "ada", "microphone")
     await ada("receives", "bob", "microphone")

@@ -38,7 +38,7 @@ _ARGUMENTS = [
 MakeVisitor = Callable[..., Awaitable[Visitor]]
 
 
-def _chromium() -> str:
+def chromium_path() -> str:
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     found = next((path for path in map(shutil.which, names) if path), None)
     assert found, "no Chromium or Chrome on this machine; on Debian: sudo apt-get install chromium"
@@ -92,7 +92,7 @@ async def browser() -> AsyncIterator[Browser]:
     is a depth camera and shows nothing."""
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(
-            executable_path=_chromium(), args=[*_ARGUMENTS, "--use-fake-ui-for-media-stream"]
+            executable_path=chromium_path(), args=[*_ARGUMENTS, "--use-fake-ui-for-media-stream"]
         )
         yield launched
         await launched.close()
@@ -102,7 +102,7 @@ async def browser() -> AsyncIterator[Browser]:
 async def strict_browser() -> AsyncIterator[Browser]:
     """Grants nothing by itself: what a page may use is what its context was given."""
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=_chromium(), args=_ARGUMENTS)
+        launched = await playwright.chromium.launch(executable_path=chromium_path(), args=_ARGUMENTS)
         yield launched
         await launched.close()
 
