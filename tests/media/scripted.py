@@ -1,5 +1,6 @@
 """An engine that does nothing but remember what it was asked, and a signal connection that keeps what was sent."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +10,14 @@ from livekit.protocol.models import ParticipantInfo, RoomEndReason, TrackInfo
 from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.rtc import JoinRequest, SignalResponse
 
+from auralink.media.engine_reports import EngineReports
+from auralink.media.ice_servers import IceServers
+from auralink.media.joining import Joining
 from auralink.media.limits import Limits
 from auralink.media.participant import Connection
+from auralink.media.room import TenantLogs
 from auralink.media.rooms import RoomDefaults, Rooms
+from auralink.media.server_info import server_info
 from auralink.media.session import Session
 from auralink.media.tokens import KeyRing
 
@@ -109,7 +115,15 @@ class Server:
         self.keys = KeyRing({KEY: SECRET})
         settings = RoomDefaults(**{"empty_timeout_s": 300, "departure_timeout_s": 20, "auto_create": True} | defaults)
         self.clock = ScriptedClock()
-        self.rooms = Rooms(self.engine, self.keys, self.events, settings, limits or Limits(), later=self.clock.later)
+        self.host(self.events, settings, limits or Limits())
+
+    def host(self, events: TenantLogs, defaults: RoomDefaults, limits: Limits, ice: IceServers | None = None) -> None:
+        """Rooms of this engine, and the way into them."""
+        later = self.clock.later
+        self.rooms = Rooms(self.engine, events, defaults, limits, later=later)
+        about = server_info(defaults.region)
+        self.joining = Joining(self.rooms, self.engine, self.keys, ice or IceServers(time.time), about, later=later)
+        self.reports = EngineReports(self.rooms)
 
     def token(self, identity: str, room: str = "lobby", *, key: str = KEY, **claims: Any) -> str:
         video = {"room": room, "roomJoin": True, **claims.pop("video", {})}
@@ -132,8 +146,8 @@ class Server:
         request.connection_settings.auto_subscribe_data_track = all_data
         request.client_info.protocol = protocol
         verified = self.keys.verify(self.token(identity, room, **claims))
-        session = self.rooms.join(verified, request, client.connection, dual=dual)
+        session = self.joining.join(verified, request, client.connection, dual=dual)
         if connect:
             for peer in session.me.peers:
-                self.rooms.on_event(("connected", peer))
+                self.reports.handle(("connected", peer))
         return session, client

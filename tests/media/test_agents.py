@@ -28,7 +28,7 @@ from auralink.media.agent_events import AgentEvents
 from auralink.media.agent_jobs import AgentJobs, Dispatch
 from auralink.media.agent_workers import Worker, WorkerKind, WorkerPool
 from auralink.media.room import Room, RoomKey
-from auralink.media.rooms import RoomDefaults, Rooms
+from auralink.media.rooms import RoomDefaults
 
 LOBBY = RoomKey("", "lobby")
 
@@ -85,7 +85,7 @@ class AgentServer(Server):
         self.jobs = AgentJobs(self.pool, self.keys)
         self.events = RememberedEvents()
         events = AgentEvents(self.events, self.jobs, lambda key: self.rooms.find(key.name, tenant=key.tenant))
-        self.rooms = Rooms(self.engine, self.keys, events, RoomDefaults(300, 20, True), self.rooms.limits)
+        self.host(events, RoomDefaults(300, 20, True), self.rooms.limits)
 
     def worker(self, *arguments: Any, **options: Any) -> ScriptedWorker:
         scripted = ScriptedWorker(*arguments, **options)
@@ -196,7 +196,7 @@ async def test_participants_and_publishers_get_agents_of_their_own_and_agents_no
         )
         mid = str(len(session.me.tracks))
         section = {"mid": mid, "kind": "video", "cid": cid, "codecs": ["video/VP8"], "rids": []}
-        server.rooms.on_event(("answer", session.me.peer, 1, "v=0", {}, [*session.me.sections, section]))
+        server.reports.handle(("answer", session.me.peer, 1, "v=0", {}, [*session.me.sections, section]))
     await settled()
     assert [job.participant.identity for job in publishers.jobs] == ["ann"], "once, at the first track"
     server.agent_joins(each)

@@ -43,7 +43,7 @@ class Sent:
 
 def say(server: Server, session: Session, packet: DataPacket | bytes, channel: str = "_reliable") -> None:
     payload = packet if isinstance(packet, bytes) else packet.SerializeToString()
-    server.rooms.on_event(("data", session.me.peer, channel, payload))  # type: ignore[arg-type]
+    server.reports.handle(("data", session.me.peer, channel, payload))  # type: ignore[arg-type]
 
 
 def user(payload: bytes = b"hi", **fields: Any) -> DataPacket:
@@ -192,7 +192,7 @@ def test_a_repeated_sequence_number_is_passed_on_once_and_told_on_resume() -> No
     assert [p.sequence for _, _, p in Sent(server).take()] == [1, 2, 3]
     back = Client()
     claims = server.keys.verify(server.token("ann"))
-    assert server.rooms.resume(claims, JoinRequest(participant_sid=ann.me.sid), back.connection)
+    assert server.joining.resume(claims, JoinRequest(participant_sid=ann.me.sid), back.connection)
     assert back.received[0].reconnect.last_message_seq == 3
 
 
@@ -267,6 +267,6 @@ def test_a_packet_with_a_known_nonce_is_sent_once() -> None:
 def test_a_slow_reader_may_come_back() -> None:
     server = Server()
     ann, client = server.join("ann")
-    server.rooms.on_event(("peer_closed", ann.me.peer, "slow_reader", "reads too slowly"))
+    server.reports.handle(("peer_closed", ann.me.peer, "slow_reader", "reads too slowly"))
     assert client.of("leave")[0].action == LeaveRequest.Action.RECONNECT
     assert client.closed

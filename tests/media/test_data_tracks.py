@@ -25,6 +25,7 @@ from livekit.protocol.rtc import (
 )
 from tests.media.scripted import Client, Server
 
+from auralink.media import membership
 from auralink.media.limits import Limits
 from auralink.media.session import Session
 
@@ -89,7 +90,7 @@ def test_a_wish_for_a_track_to_come_is_kept() -> None:
     publish(ann)
     subscribe(bob, next(iter(ann.me.data_tracks)))
     assert not handles(bob_client)
-    server.rooms.on_event(("connected", bob.me.peer))
+    server.reports.handle(("connected", bob.me.peer))
     assert list(handles(bob_client).values()) == list(ann.me.data_tracks)
 
 
@@ -128,7 +129,7 @@ def test_who_may_not_publish_data_publishes_no_data_track_and_loses_those_it_has
     _, bob_client = server.join("bob", all_data=True)
     publish(ann)
     assert handles(bob_client)
-    server.rooms.set_permission(ann.room, ann.me, ParticipantPermission(can_subscribe=True, can_publish=True))
+    membership.change_permission(ann.room, ann.me, ParticipantPermission(can_subscribe=True, can_publish=True))
     assert not ann.me.data_tracks
     assert handles(bob_client) == {}
     assert len(ann_client.of("unpublish_data_track_response")) == 1
@@ -171,10 +172,10 @@ def test_a_resume_keeps_data_tracks_and_tells_the_handles_again() -> None:
     ann, ann_client = server.join("ann")
     bob, bob_client = server.join("bob", all_data=True)
     publish(ann)
-    server.rooms.signal_lost(bob, bob_client.connection)
+    server.joining.signal_lost(bob, bob_client.connection)
     back = Client()
     claims = server.keys.verify(server.token("bob"))
-    assert server.rooms.resume(claims, JoinRequest(participant_sid=bob.me.sid), back.connection)
+    assert server.joining.resume(claims, JoinRequest(participant_sid=bob.me.sid), back.connection)
     assert handles(back) == handles(bob_client)
     known = SyncState(publish_data_tracks=[PublishDataTrackResponse(info=DataTrackInfo(sid=sid_of(ann_client)))])
     ann.handle(SignalRequest(sync_state=known))

@@ -8,6 +8,7 @@ import pytest
 from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackSource, VideoQuality
 from tests.media.scripted import Server
 
+from auralink.media import membership
 from auralink.media.engine import OfferedSection
 from auralink.media.http_session import HttpSession
 from auralink.media.ice_fragment import DescriptionRefused, Fragment, fragment_of, parse_fragment, sections
@@ -39,7 +40,7 @@ class Http:
 
     def __init__(self, server: Server, offer: str, playlist: Playlist | None = None, **claims: Any) -> None:
         self.server = server
-        self.session = HttpSession(server.rooms, server.keys.verify(server.token("http", **claims)), offer, playlist)
+        self.session = HttpSession(server.joining, server.keys.verify(server.token("http", **claims)), offer, playlist)
         self.ended = 0
 
     async def open(self, offered: list[OfferedSection] | None = None) -> str:
@@ -58,7 +59,7 @@ class Http:
         peer, offer_id, offer = arguments
         text = re.sub(r"a=ice-ufrag:\S+\s+a=ice-pwd:\S+\s+", OWN.format(ufrag), offer)
         text = text.replace("a=recvonly", "a=inactive").replace("a=sendonly", "a=recvonly")
-        self.server.rooms.on_event(("answer", peer, offer_id, text, {}, offered))
+        self.server.reports.handle(("answer", peer, offer_id, text, {}, offered))
 
     def _end(self) -> None:
         self.ended += 1
@@ -69,7 +70,7 @@ async def test_each_section_of_an_encoder_is_a_track_with_its_layers() -> None:
     _, ann = server.join("ann")
     http = Http(server, PUBLISH, kind="ingress")
     await http.open(OFFERED)
-    server.rooms.on_event(("connected", http.peer))
+    server.reports.handle(("connected", http.peer))
     seen = [p for update in ann.of("update") for p in update.participants if p.identity == "http"][-1]
     assert seen.kind == ParticipantInfo.Kind.INGRESS
     audio, video = sorted(seen.tracks, key=lambda track: track.mid)
@@ -83,7 +84,7 @@ async def test_the_webhooks_of_an_encoder_are_those_of_any_participant() -> None
     server = Server()
     http = Http(server, PUBLISH)
     await http.open(OFFERED)
-    server.rooms.on_event(("connected", http.peer))
+    server.reports.handle(("connected", http.peer))
     http.session.end()
     assert server.events.names == [
         "room_started",
@@ -118,7 +119,7 @@ async def test_an_offer_the_engine_refuses_is_refused_with_its_reason_and_leaves
     http = Http(server, PUBLISH)
     opening = asyncio.create_task(http.session.open(http._end))
     await asyncio.sleep(0)
-    server.rooms.on_event(("offer_rejected", http.peer, 1, "no sha-256 fingerprint"))
+    server.reports.handle(("offer_rejected", http.peer, 1, "no sha-256 fingerprint"))
     with pytest.raises(DescriptionRefused) as refused:
         await opening
     assert refused.value.detail == "no sha-256 fingerprint"
@@ -143,7 +144,7 @@ async def test_whoever_ends_a_session_it_is_forgotten_once() -> None:
     http = Http(server, PUBLISH)
     await http.open(OFFERED)
     (room,) = server.rooms.all()
-    room.close(DisconnectReason.ROOM_DELETED)
+    membership.close(room, DisconnectReason.ROOM_DELETED)
     http.session.end()
     assert http.ended == 1
     assert http.session.ended
@@ -162,16 +163,16 @@ async def test_a_free_section_is_offered_again_when_something_waits_but_not_for_
     http = Http(server, PLAY, Playlist())
     await http.open()
     encoder = Http(server, PUBLISH)
-    encoder.session = HttpSession(server.rooms, server.keys.verify(server.token("encoder")), PUBLISH, None)
+    encoder.session = HttpSession(server.joining, server.keys.verify(server.token("encoder")), PUBLISH, None)
     opening = asyncio.create_task(encoder.session.open(encoder._end))
     await asyncio.sleep(0)
     encoder.answer("ours", OFFERED)
     await opening
     (room,) = server.rooms.all()
-    server.rooms.on_event(("connected", room.participants["encoder"].peer))
+    server.reports.handle(("connected", room.participants["encoder"].peer))
     before = len(server.engine.named("offer"))
     for _ in range(3):
-        server.rooms.on_event(("sections_needed", http.peer, 0, 0))
+        server.reports.handle(("sections_needed", http.peer, 0, 0))
         await asyncio.sleep(0)
     assert len(server.engine.named("offer")) == before + 1, "the same offer gains nothing a second time"
     assert server.engine.named("offer")[-1][0][2] == PLAY

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from tests.media.scripted import Client, Server
 
 from auralink.media.ice_servers import IceServers, TurnServer
-from auralink.media.rooms import RoomDefaults, Rooms
+from auralink.media.rooms import RoomDefaults
 
 SECRET = "what coturn and we know"
 
@@ -22,7 +22,7 @@ class RelayedServer(Server):
         self.time = 1_800_000_000.0
         ice = IceServers(lambda: self.time, stun, turn, force_relay=force_relay)
         defaults = RoomDefaults(300, 20, True, region="here")
-        self.rooms = Rooms(self.engine, self.keys, self.events, defaults, self.rooms.limits, ice)
+        self.host(self.events, defaults, self.rooms.limits, ice)
 
 
 def turn(**options: object) -> TurnServer:
@@ -43,10 +43,10 @@ def test_a_resume_brings_new_credentials() -> None:
     server = RelayedServer(turn(ttl=3600))
     session, client = server.join("ann")
     server.time += 3000
-    server.rooms.signal_lost(session, client.connection)
+    server.joining.signal_lost(session, client.connection)
     back = Client()
     claims = server.keys.verify(server.token("ann"))
-    server.rooms.resume(claims, JoinRequest(participant_sid=session.me.sid), back.connection)
+    server.joining.resume(claims, JoinRequest(participant_sid=session.me.sid), back.connection)
     (ice,) = back.of("reconnect")[0].ice_servers
     assert ice.username.startswith(f"{1_800_000_000 + 3000 + 3600}:")
 

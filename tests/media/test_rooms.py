@@ -9,9 +9,11 @@ from livekit.protocol.rtc import AddTrackRequest, JoinRequest, RequestResponse, 
 from tests.media.scripted import Client, Server
 
 from auralink.kit.errors import InvalidInput
+from auralink.media import membership, publishing
+from auralink.media.joining import RoomFull, RoomMissing
 from auralink.media.keys import PLATFORM
-from auralink.media.rooms import RoomFull, RoomMissing
 from auralink.media.session import Session
+from auralink.media.token_refresh import refresh_token
 
 
 def publish(server: Server, session: Session, cid: str = "camera", **options: Any) -> str:
@@ -20,7 +22,7 @@ def publish(server: Server, session: Session, cid: str = "camera", **options: An
     session.handle(SignalRequest(add_track=request))
     mid = str(len(session.me.tracks))
     section = {"mid": mid, "kind": "video", "cid": cid, "codecs": ["video/VP8"], "rids": []}
-    server.rooms.on_event(("answer", session.me.peer, 1, "v=0", {}, [*session.me.sections, section]))
+    server.reports.handle(("answer", session.me.peer, 1, "v=0", {}, [*session.me.sections, section]))
     return next(sid for sid, track in session.me.tracks.items() if track.cid == cid)
 
 
@@ -38,7 +40,7 @@ def test_a_track_is_matched_whichever_comes_first() -> None:
     server = Server()
     session, _ = server.join("ann")
     section = {"mid": "5", "kind": "video", "cid": "late", "codecs": ["video/VP8"], "rids": []}
-    server.rooms.on_event(("answer", session.me.peer, 1, "v=0", {}, [section]))
+    server.reports.handle(("answer", session.me.peer, 1, "v=0", {}, [section]))
     assert not server.engine.named("publish")
     session.handle(SignalRequest(add_track=AddTrackRequest(cid="late", type=TrackType.VIDEO)))
     (_, options), *_ = server.engine.named("publish")
@@ -122,18 +124,18 @@ def test_who_comes_and_goes_leaves_nothing_behind() -> None:
     for number in range(50):
         session, _ = server.join(f"guest {number}")
         session.handle(SignalRequest(leave={}))
-    assert len(server.rooms._by_peer) == 1
+    assert len(server.rooms.by_peer) == 1
 
 
 def test_who_resumes_hears_of_those_who_left_meanwhile() -> None:
     server = Server()
     ann, client = server.join("ann")
     bob, _ = server.join("bob")
-    server.rooms.signal_lost(ann, client.connection)
+    server.joining.signal_lost(ann, client.connection)
     bob.handle(SignalRequest(leave={}))
     back = Client()
     claims = server.keys.verify(server.token("ann"))
-    assert server.rooms.resume(claims, JoinRequest(participant_sid=ann.me.sid), back.connection)
+    assert server.joining.resume(claims, JoinRequest(participant_sid=ann.me.sid), back.connection)
     assert back.received[0].HasField("reconnect")
     told = {p.identity: p.state for p in back.of("update")[0].participants}
     assert told == {"bob": ParticipantInfo.State.DISCONNECTED, "ann": ParticipantInfo.State.ACTIVE}
@@ -145,29 +147,29 @@ def test_what_was_to_be_told_meanwhile_is_told_after_the_resume() -> None:
     bob, _ = server.join("bob")
     taken = publish(server, bob)
     mine = publish(server, ann, cid="mine")
-    server.rooms.signal_lost(ann, client.connection)
+    server.joining.signal_lost(ann, client.connection)
     bob.handle(SignalRequest(subscription_permission={"all_participants": False}))
-    server.rooms.on_event(("track_ended", ann.me.tracks[mine].id))
+    server.reports.handle(("track_ended", ann.me.tracks[mine].id))
     back = Client()
     claims = server.keys.verify(server.token("ann"))
-    server.rooms.resume(claims, JoinRequest(participant_sid=ann.me.sid), back.connection)
+    server.joining.resume(claims, JoinRequest(participant_sid=ann.me.sid), back.connection)
     assert back.received[0].HasField("reconnect")
     assert [(u.track_sid, u.allowed) for u in back.of("subscription_permission_update")] == [(taken, False)]
     assert [u.track_sid for u in back.of("track_unpublished")] == [mine]
     again = Client()
-    server.rooms.resume(claims, JoinRequest(participant_sid=ann.me.sid), again.connection)
+    server.joining.resume(claims, JoinRequest(participant_sid=ann.me.sid), again.connection)
     assert not again.of("track_unpublished"), "once is enough"
 
 
 def test_what_is_kept_for_who_is_away_is_bounded() -> None:
     server = Server()
     ann, client = server.join("ann")
-    server.rooms.signal_lost(ann, client.connection)
+    server.joining.signal_lost(ann, client.connection)
     for number in range(2_000):
         ann.handle(SignalRequest(mute={"sid": f"TR_{number}"}))
     back = Client()
     claims = server.keys.verify(server.token("ann"))
-    server.rooms.resume(claims, JoinRequest(participant_sid=ann.me.sid), back.connection)
+    server.joining.resume(claims, JoinRequest(participant_sid=ann.me.sid), back.connection)
     told = back.of("request_response")
     assert len(told) == 500
     assert told[-1].mute.sid == "TR_1999"
@@ -185,8 +187,8 @@ def test_nothing_tells_of_a_hidden_participant() -> None:
     server = Server()
     ghost, ghost_client = server.join("ghost", video={"hidden": True})
     _, ann = server.join("ann")
-    server.rooms.on_event(("speakers", ghost.room.id, [(ghost.me.peer, 0.9, True)]))
-    server.rooms.on_event(("quality", ghost.me.peer, 4.9))
+    server.reports.handle(("speakers", ghost.room.id, [(ghost.me.peer, 0.9, True)]))
+    server.reports.handle(("quality", ghost.me.peer, 4.9))
     assert not ann.of("speakers_changed")
     assert not ann.of("connection_quality")
     assert len(ghost_client.of("connection_quality")) == 1
@@ -198,17 +200,17 @@ def test_a_change_of_quality_is_told_to_those_who_take_something_of_the_particip
     publish(server, ann)
     bob, bob_client = server.join("bob")
     _, cyd_client = server.join("cyd")
-    server.rooms.on_event(("quality", bob.me.peer, 4.9))
+    server.reports.handle(("quality", bob.me.peer, 4.9))
     assert len(bob_client.of("connection_quality")) == 1
     assert not ann_client.of("connection_quality"), "she takes nothing of his"
     for score in (4.8, 4.9, 2.0):
-        server.rooms.on_event(("quality", ann.me.peer, score))
+        server.reports.handle(("quality", ann.me.peer, score))
     for client in (ann_client, cyd_client):
         told = [update.updates[0].score for update in client.of("connection_quality")]
         assert told == pytest.approx([4.8, 2.0]), "only when it becomes another quality"
     _, dan_client = server.join("dan")
     dan = next(p for p in ann.room.participants.values() if p.identity == "dan")
-    server.rooms.on_event(("quality", dan.peer, 4.9))
+    server.reports.handle(("quality", dan.peer, 4.9))
     first = dan_client.of("connection_quality")[0]
     assert {info.participant_sid for info in first.updates} == {dan.sid, ann.me.sid}, "with those known already"
 
@@ -232,8 +234,8 @@ def test_a_lost_signal_ends_a_call_that_was_never_up_and_keeps_one_that_was() ->
     server = Server()
     up, up_client = server.join("ann")
     waiting, waiting_client = server.join("bob", connect=False)
-    server.rooms.signal_lost(up, up_client.connection)
-    server.rooms.signal_lost(waiting, waiting_client.connection)
+    server.joining.signal_lost(up, up_client.connection)
+    server.joining.signal_lost(waiting, waiting_client.connection)
     assert list(up.room.participants) == ["ann"]
     assert "participant_connection_aborted" in server.events.names
 
@@ -259,7 +261,7 @@ def test_an_idle_room_ends_after_its_time() -> None:
 def test_a_failed_shard_sends_everybody_to_a_new_connection() -> None:
     server = Server()
     session, client = server.join("ann")
-    server.rooms.on_event(("shard_failed", 0, [session.room.id]))
+    server.reports.handle(("shard_failed", 0, [session.room.id]))
     (said,) = client.of("leave")  # a second one would be believed instead
     assert said.can_reconnect
     assert server.rooms.find("lobby", tenant=PLATFORM) is None
@@ -268,7 +270,7 @@ def test_a_failed_shard_sends_everybody_to_a_new_connection() -> None:
 def test_a_refreshed_token_carries_what_may_be_done_now() -> None:
     server = Server()
     session, client = server.join("ann", video={"canPublishSources": ["camera"]})
-    server.rooms.send_token(session.me)
+    refresh_token(server.keys, session.me)
     claims = server.keys.verify(client.of("refresh_token")[-1])
     assert claims.video.can_publish_sources == (TrackSource.CAMERA,)
     assert claims.kind == ParticipantInfo.Kind.STANDARD
@@ -279,7 +281,7 @@ def test_who_is_told_to_leave_keeps_its_media_connection_until_it_could_read_why
     ann, _ = server.join("ann")
     bob, client = server.join("bob")
     publish(server, ann)
-    bob.room.close(DisconnectReason.ROOM_CLOSED)
+    membership.close(bob.room, DisconnectReason.ROOM_CLOSED)
     assert client.of("leave")
     assert len(server.engine.named("unsubscribe")) == 0, "its track is gone"
     assert not server.engine.named("close_peer")
@@ -295,7 +297,7 @@ def test_who_is_removed_gets_nothing_more() -> None:
     ann, _ = server.join("ann")
     bob, _ = server.join("bob")
     publish(server, ann)
-    bob.room.remove(bob.me, DisconnectReason.PARTICIPANT_REMOVED)
+    membership.remove(bob.room, bob.me, DisconnectReason.PARTICIPANT_REMOVED)
     assert [arguments[0] for arguments, _ in server.engine.named("unsubscribe")] == [bob.me.peer]
 
 
@@ -303,13 +305,13 @@ def test_a_new_track_does_not_take_the_section_of_one_that_ended() -> None:
     server = Server()
     session, _ = server.join("ann")
     old = publish(server, session, cid="old")
-    session.room.end_track(session.me.tracks[old])
+    publishing.end(session.room, session.me.tracks[old])
     session.handle(SignalRequest(add_track=AddTrackRequest(cid="new", type=TrackType.VIDEO)))
     assert len(server.engine.named("publish")) == 1, "its own section is still to come"
     stale = session.me.sections
     # The client sends on the old section still, and names the new track otherwise than announced.
     fresh = {"mid": "9", "kind": "video", "cid": "other", "codecs": ["video/VP8"], "rids": []}
-    server.rooms.on_event(("answer", session.me.peer, 2, "v=0", {}, [*stale, fresh]))
+    server.reports.handle(("answer", session.me.peer, 2, "v=0", {}, [*stale, fresh]))
     assert [options["mid"] for _, options in server.engine.named("publish")] == ["1", "9"]
 
 
@@ -318,8 +320,8 @@ def test_a_section_that_rested_carries_the_next_track() -> None:
     session, _ = server.join("ann")
     old = publish(server, session, cid="old")
     used = session.me.sections
-    server.rooms.on_event(("answer", session.me.peer, 2, "v=0", {}, []))
-    server.rooms.on_event(("track_ended", session.me.tracks[old].id))
+    server.reports.handle(("answer", session.me.peer, 2, "v=0", {}, []))
+    server.reports.handle(("track_ended", session.me.tracks[old].id))
     session.handle(SignalRequest(add_track=AddTrackRequest(cid="new", type=TrackType.VIDEO)))
-    server.rooms.on_event(("answer", session.me.peer, 3, "v=0", {}, used))
+    server.reports.handle(("answer", session.me.peer, 3, "v=0", {}, used))
     assert [options["mid"] for _, options in server.engine.named("publish")] == ["1", "1"]

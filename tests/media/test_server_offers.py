@@ -5,6 +5,7 @@ from livekit.protocol.rtc import JoinRequest, LeaveRequest, SignalRequest, Signa
 from tests.media.scripted import Client, Server
 from tests.media.test_rooms import publish
 
+from auralink.media import membership
 from auralink.media.session import Session
 
 SDP = "\r\n".join(
@@ -22,7 +23,7 @@ SDP = "\r\n".join(
 
 def offered(server: Server, session: Session, number: int, ufrag: str = "abcd") -> None:
     """The engine made an offer."""
-    server.rooms.on_event(("offer", session.me.receiver, number, SDP.format(ufrag=ufrag), {}))
+    server.reports.handle(("offer", session.me.receiver, number, SDP.format(ufrag=ufrag), {}))
 
 
 def answer(session: Session, number: int) -> None:
@@ -44,9 +45,9 @@ def test_two_connections_and_the_one_that_receives_makes_the_participant_active(
         (me.receiver, "subscriber"),
     ]
     assert client.of("join")[0].subscriber_primary
-    server.rooms.on_event(("connected", me.peer))
+    server.reports.handle(("connected", me.peer))
     assert not me.active
-    server.rooms.on_event(("connected", me.receiver))
+    server.reports.handle(("connected", me.receiver))
     assert me.active
 
 
@@ -54,13 +55,13 @@ def test_who_may_not_subscribe_is_active_with_the_connection_it_publishes_on() -
     server = Server()
     session, client = server.join("ann", dual=True, connect=False, video={"canSubscribe": False})
     assert not client.of("join")[0].subscriber_primary
-    server.rooms.on_event(("connected", session.me.peer))
+    server.reports.handle(("connected", session.me.peer))
     assert session.me.active
     assert not offers_made(server, session), "there is nothing to send"
-    server.rooms.set_permission(session.room, session.me, ParticipantPermission(can_subscribe=True))
+    membership.change_permission(session.room, session.me, ParticipantPermission(can_subscribe=True))
     ann, _ = server.join("bob")
     publish(server, ann)
-    server.rooms.on_event(("offer_needed", session.me.receiver))
+    server.reports.handle(("offer_needed", session.me.receiver))
     server.clock.advance(1)
     assert offers_made(server, session) == [False]
 
@@ -87,7 +88,7 @@ def test_candidates_are_told_once_and_again_after_an_ice_restart() -> None:
     assert [(t.final, t.target) for t in told] == [(False, SignalTarget.SUBSCRIBER), (True, SignalTarget.SUBSCRIBER)]
     offered(server, session, 3, ufrag="wxyz")
     assert len(client.of("trickle")) == 4
-    server.rooms.on_event(("answer", session.me.peer, 1, SDP.format(ufrag="mine"), {}, []))
+    server.reports.handle(("answer", session.me.peer, 1, SDP.format(ufrag="mine"), {}, []))
     assert client.of("trickle")[-1].target == SignalTarget.PUBLISHER
 
 
@@ -95,10 +96,10 @@ def test_one_offer_is_under_way_at_a_time() -> None:
     server = Server()
     session, _ = server.join("ann", dual=True)
     needed = ("offer_needed", session.me.receiver)
-    server.rooms.on_event(needed)
+    server.reports.handle(needed)
     offered(server, session, 1)
     for _ in range(3):
-        server.rooms.on_event(needed)
+        server.reports.handle(needed)
         server.clock.advance(1)
     assert len(offers_made(server, session)) == 1
     answer(session, 1)
@@ -115,7 +116,7 @@ def test_what_changes_together_is_offered_together() -> None:
     offered(server, session, 1)
     answer(session, 1)
     for _ in range(5):
-        server.rooms.on_event(("offer_needed", session.me.receiver))
+        server.reports.handle(("offer_needed", session.me.receiver))
         server.clock.advance(0.02)
     assert len(offers_made(server, session)) == 1
     server.clock.advance(0.15)
@@ -149,12 +150,12 @@ def test_after_a_resume_there_is_an_ice_restart_in_place_of_what_was_not_answere
     server = Server()
     session, client = server.join("ann", dual=True)
     offered(server, session, 1)
-    server.rooms.signal_lost(session, client.connection)
+    server.joining.signal_lost(session, client.connection)
     server.clock.advance(20)
     assert session.room.participants, "it could not answer"
     back = Client()
     request = JoinRequest(participant_sid=session.me.sid)
-    resumed = server.rooms.resume(server.keys.verify(server.token("ann")), request, back.connection)
+    resumed = server.joining.resume(server.keys.verify(server.token("ann")), request, back.connection)
     assert resumed
     assert offers_made(server, session) == [False, True]
     offered(server, session, 2, ufrag="wxyz")
@@ -170,10 +171,10 @@ def test_both_connections_end_with_the_participant() -> None:
     session, client = server.join("ann", dual=True)
     offered(server, session, 1)
     session.handle(SignalRequest(leave={}))
-    server.rooms.signal_lost(session, client.connection)
+    server.joining.signal_lost(session, client.connection)
     server.clock.advance(2)
     assert {a[0] for a, _ in server.engine.named("close_peer")} == {session.me.peer, session.me.receiver}
-    assert not server.rooms._by_peer
+    assert not server.rooms.by_peer
     server.clock.advance(60)
     assert len(offers_made(server, session)) == 1
 
@@ -182,7 +183,7 @@ def test_either_connection_that_fails_sends_the_client_to_a_new_session() -> Non
     for which in ("peer", "receiver"):
         server = Server()
         session, client = server.join("ann", dual=True)
-        server.rooms.on_event(("peer_closed", getattr(session.me, which), "ice_timeout", "gone"))
+        server.reports.handle(("peer_closed", getattr(session.me, which), "ice_timeout", "gone"))
         assert client.of("leave")[0].action == LeaveRequest.Action.RECONNECT
         assert client.of("leave")[0].reason == DisconnectReason.CONNECTION_TIMEOUT
         assert session.me.state == ParticipantInfo.State.DISCONNECTED
@@ -194,14 +195,14 @@ def test_data_goes_out_on_the_connection_that_receives_and_comes_in_on_either() 
     bob, _ = server.join("bob", dual=True)
     packet = DataPacket(user={"payload": b"hi"}).SerializeToString()
     for sender in (ann.me.peer, ann.me.receiver):
-        server.rooms.on_event(("data", sender, "_reliable", packet))
+        server.reports.handle(("data", sender, "_reliable", packet))
     assert [a[0] for a, _ in server.engine.named("send_data")] == [[bob.me.receiver]] * 2
 
 
 def test_the_worse_connection_decides_the_quality() -> None:
     server = Server()
     session, client = server.join("ann", dual=True)
-    server.rooms.on_event(("quality", session.me.peer, 2.0))
-    server.rooms.on_event(("quality", session.me.receiver, 4.9))
-    server.rooms.on_event(("quality", session.me.peer, 4.8))
+    server.reports.handle(("quality", session.me.peer, 2.0))
+    server.reports.handle(("quality", session.me.receiver, 4.9))
+    server.reports.handle(("quality", session.me.peer, 4.8))
     assert [round(u.updates[0].score, 1) for u in client.of("connection_quality")] == [2.0, 4.8]

@@ -7,7 +7,7 @@ import pytest
 from livekit.protocol.models import DataPacket, RpcAck, RpcError, RpcRequest, RpcResponse
 from tests.media.scripted import Server
 
-from auralink.media import server_rpc
+from auralink.media import membership, server_rpc
 from auralink.media.server_rpc import RpcFailed
 from auralink.media.session import Session
 
@@ -20,7 +20,7 @@ def called(server: Server) -> RpcRequest:
 
 
 def says(server: Server, session: Session, packet: DataPacket) -> None:
-    server.rooms.on_event(("data", session.me.peer, "_reliable", packet.SerializeToString()))
+    server.reports.handle(("data", session.me.peer, "_reliable", packet.SerializeToString()))
 
 
 async def perform(
@@ -91,7 +91,7 @@ async def test_a_client_that_does_not_acknowledge_answer_or_stay_ends_the_call(m
     assert (failed.value.code, failed.value.twirp) == (1502, "canceled")
 
     def leave(_: RpcRequest) -> None:
-        ann.room.remove(ann.me, 0)  # type: ignore[arg-type]
+        membership.remove(ann.room, ann.me, 0)  # type: ignore[arg-type]
 
     with pytest.raises(RpcFailed) as failed:
         await perform(server, ann, leave)

@@ -28,7 +28,7 @@ def simulate(session: Session, **scenario: object) -> None:
 def resume(server: Server, session: Session) -> tuple[Session | None, Client]:
     back = Client()
     claims = server.keys.verify(server.token(session.me.identity))
-    return server.rooms.resume(claims, JoinRequest(participant_sid=session.me.sid), back.connection), back
+    return server.joining.resume(claims, JoinRequest(participant_sid=session.me.sid), back.connection), back
 
 
 def test_everybody_hears_the_simulated_speaker_for_its_time() -> None:
@@ -102,14 +102,14 @@ def test_another_protocol_restarts_ice_and_holds_for_the_next_session() -> None:
     ann, client = server.join("ann", dual=True)
     simulate(ann, switch_candidate_protocol="TCP")
     assert server.engine.named("make_offer")[-1][1] == {"ice_restart": True}
-    server.rooms.on_event(("offer", ann.me.receiver, 2, SDP, {}))
+    server.reports.handle(("offer", ann.me.receiver, 2, SDP, {}))
     assert " udp " not in client.of("offer")[-1].sdp
     assert [t.final for t in client.of("trickle")] == [True]
     again, new = server.join("ann")
-    server.rooms.on_event(("answer", again.me.peer, 1, SDP, {}, []))
+    server.reports.handle(("answer", again.me.peer, 1, SDP, {}, []))
     assert " udp " not in new.of("answer")[0].sdp
     simulate(again, switch_candidate_protocol="TLS")
-    server.rooms.on_event(("answer", again.me.peer, 2, SDP, {}, []))
+    server.reports.handle(("answer", again.me.peer, 2, SDP, {}, []))
     assert new.of("answer")[1].sdp == SDP
 
 

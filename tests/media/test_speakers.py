@@ -11,14 +11,14 @@ from auralink.media.session import Session
 
 
 def speak(server: Server, session: Session, level: float, *, active: bool) -> None:
-    server.rooms.on_event(("speakers", session.room.id, [(session.me.peer, level, active)]))
+    server.reports.handle(("speakers", session.room.id, [(session.me.peer, level, active)]))
 
 
 def publish(server: Server, session: Session) -> str:
     track = AddTrackRequest(cid="mic", type=TrackType.AUDIO, source=TrackSource.MICROPHONE)
     session.handle(SignalRequest(add_track=track))
     section = {"mid": "0", "kind": "audio", "cid": "mic", "codecs": ["audio/opus"], "rids": []}
-    server.rooms.on_event(("answer", session.me.peer, 1, "v=0", {}, [section]))
+    server.reports.handle(("answer", session.me.peer, 1, "v=0", {}, [section]))
     return next(iter(session.me.tracks))
 
 
@@ -74,7 +74,7 @@ def test_a_speaker_whose_track_ends_falls_silent_for_who_took_it() -> None:
     _, bob = server.join("bob")
     sid = publish(server, ann)
     speak(server, ann, 0.5, active=True)
-    server.rooms.on_event(("track_ended", ann.me.tracks[sid].id))
+    server.reports.handle(("track_ended", ann.me.tracks[sid].id))
     assert told(bob) == [(ann.me.sid, 0.5, True), (ann.me.sid, 0, False)]
 
 
@@ -85,7 +85,7 @@ def test_a_late_subscriber_learns_the_publishers_quality() -> None:
     sid = publish(server, ann)
     take(bob, sid, subscribe=False)
     for session in (ann, bob):
-        server.rooms.on_event(("quality", session.me.peer, 4.9))
+        server.reports.handle(("quality", session.me.peer, 4.9))
     known = [u.participant_sid for m in client.of("connection_quality") for u in m.updates]
     assert known == [bob.me.sid]
     take(bob, sid, subscribe=True)
@@ -97,10 +97,10 @@ def test_an_event_of_a_track_finds_its_room_until_the_track_ends() -> None:
     server.join("zoe", room="another")
     ann, client = server.join("ann")
     track = ann.me.tracks[publish(server, ann)]
-    server.rooms.on_event(("track_started", track.id, "audio/red"))
+    server.reports.handle(("track_started", track.id, "audio/red"))
     assert track.info.mime_type == "audio/red"
     for _ in range(2):
-        server.rooms.on_event(("track_ended", track.id))
+        server.reports.handle(("track_ended", track.id))
     assert len(client.of("track_unpublished")) == 1
     assert not ann.room.by_track
 

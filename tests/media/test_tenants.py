@@ -12,6 +12,7 @@ from tests.media.scripted import KEY, Client, Server
 from auralink.kit.errors import Unavailable
 from auralink.kit.testing import VirtualClock
 from auralink.media.keys import PLATFORM, FormerSecret, KeyPair
+from auralink.media.token_refresh import refresh_token
 from auralink.media.tokens import KeyRing, TokenRefused, UnknownKey
 from auralink.media.twirp import RoomService
 
@@ -29,7 +30,7 @@ def called(server: Server, method: str, key: str, request: dict[str, Any] | None
     """A Twirp method with every grant for the room `lobby`, as that key."""
     grants = {"roomCreate": True, "roomList": True, "roomAdmin": True, "room": "lobby"}
     claims = server.keys.verify(server.token("server", key=key, video=grants))
-    service = RoomService(server.rooms).methods()[method]
+    service = RoomService(server.rooms, server.keys).methods()[method]
     return service.run(service.request(**(request or {})), claims)
 
 
@@ -68,7 +69,7 @@ def test_a_resume_with_another_tenants_key_finds_nobody() -> None:
     server = served(ACME, BOLT)
     session, _ = server.join("ann", key=ACME.key)
     claims = server.keys.verify(server.token("ann", key=BOLT.key))
-    assert server.rooms.resume(claims, JoinRequest(participant_sid=session.me.sid), Client().connection) is None
+    assert server.joining.resume(claims, JoinRequest(participant_sid=session.me.sid), Client().connection) is None
 
 
 def test_idle_rooms_of_equal_names_end_each_in_its_own_time() -> None:
@@ -90,7 +91,7 @@ def test_a_revoked_pair_lets_nobody_in_and_ends_no_call() -> None:
     with pytest.raises(UnknownKey):
         server.keys.sign(ACME.key, {})
     before = len(client.of("refresh_token"))
-    server.rooms.send_token(session.me)
+    refresh_token(server.keys, session.me)
     assert len(client.of("refresh_token")) == before
     assert not client.closed
 

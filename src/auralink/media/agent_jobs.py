@@ -16,6 +16,7 @@ from livekit.protocol.agent import Job, JobState, JobStateReason, JobStatus, Job
 from livekit.protocol.agent_dispatch import AgentDispatch, AgentDispatchState, JobRestartPolicy, RoomAgentDispatch
 from livekit.protocol.models import DisconnectReason, ParticipantInfo
 
+from auralink.media import membership
 from auralink.media.agent_token import agent_token
 from auralink.media.agent_workers import EXPECTED_BACK_S, Worker, WorkerGone, WorkerKind, WorkerPool
 from auralink.media.participant import Participant
@@ -312,7 +313,7 @@ class AgentJobs:
             return
         if agent:
             agent.send(leave(DisconnectReason.AGENT_ERROR))
-            room.remove(agent, DisconnectReason.AGENT_ERROR)
+            membership.remove(room, agent, DisconnectReason.AGENT_ERROR)
         if not running.restartable or running.restarts >= MAX_RESTARTS:
             self._end(running, False, error="the agent worker died")
             return
@@ -343,7 +344,7 @@ class AgentJobs:
         while room and not room.closed and (agent := room.participants.get(identity)):
             if time.monotonic() >= until:
                 agent.send(leave(DisconnectReason.PARTICIPANT_REMOVED))
-                room.remove(agent, DisconnectReason.PARTICIPANT_REMOVED)
+                membership.remove(room, agent, DisconnectReason.PARTICIPANT_REMOVED)
                 agent.disconnect_signal()
             await asyncio.sleep(POLL_S)
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
 
 import structlog
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
@@ -46,7 +45,7 @@ class BadRegistration(Exception):
     """What is wrong with it."""
 
 
-def agent_router(jobs: AgentJobs, keys: KeyRing, limits: Limits, server_info: Callable[[], ServerInfo]) -> APIRouter:
+def agent_router(jobs: AgentJobs, keys: KeyRing, limits: Limits, server_info: ServerInfo) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.websocket("/agent")
@@ -57,7 +56,7 @@ def agent_router(jobs: AgentJobs, keys: KeyRing, limits: Limits, server_info: Ca
             await socket.send_denial_response(PlainTextResponse(error.detail or error.title, error.status))
             return
         await socket.accept()
-        await AgentSocket(socket, jobs, limits, server_info()).run(claims)
+        await AgentSocket(socket, jobs, limits, server_info).run(claims)
 
     return router
 

@@ -10,6 +10,7 @@ from livekit.protocol.models import DisconnectReason, TrackSource, TrackType, Vi
 from livekit.protocol.rtc import AddTrackRequest, ICEServer, JoinRequest, SessionDescription, SignalResponse
 
 from auralink.kit.errors import Unavailable
+from auralink.media import membership
 from auralink.media.engine import OfferedSection
 from auralink.media.ice_fragment import (
     DescriptionRefused,
@@ -20,9 +21,9 @@ from auralink.media.ice_fragment import (
     sections,
     with_credentials,
 )
+from auralink.media.joining import Joining
 from auralink.media.participant import Connection
 from auralink.media.playlist import Playlist
-from auralink.media.rooms import Rooms
 from auralink.media.session import Session
 from auralink.media.sids import new_sid
 from auralink.media.tokens import Claims
@@ -35,8 +36,8 @@ _LAYERS = (VideoQuality.LOW, VideoQuality.MEDIUM, VideoQuality.HIGH)
 class HttpSession:
     """Made by `open`; lives on the event loop. `playlist` is a player's, None for who publishes."""
 
-    def __init__(self, rooms: Rooms, claims: Claims, offer: str, playlist: Playlist | None) -> None:
-        self._rooms = rooms
+    def __init__(self, joining: Joining, claims: Claims, offer: str, playlist: Playlist | None) -> None:
+        self._joining = joining
         self._claims = claims
         self._offer = offer
         self._sections = sections(offer)
@@ -58,7 +59,7 @@ class HttpSession:
         self._on_end = on_end
         request = JoinRequest()
         request.connection_settings.auto_subscribe = self._receives and (self._playlist is None or self._playlist.all)
-        self._session = session = self._rooms.join(self._claims, request, self._connection)
+        self._session = session = self._joining.join(self._claims, request, self._connection)
         if self._playlist:
             self._playlist.begin(session.room, session.me)
         try:
@@ -108,7 +109,7 @@ class HttpSession:
 
     def end(self, reason: "DisconnectReason" = DisconnectReason.CLIENT_INITIATED) -> None:
         if self._session:
-            self._session.room.remove(self._session.me, reason)
+            membership.remove(self._session.room, self._session.me, reason)
         self._closed()
 
     # --- what the room says --------------------------------------------------------------------------------------

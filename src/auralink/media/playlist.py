@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from livekit.protocol.models import ParticipantInfo
 
+from auralink.media import subscribing
 from auralink.media.ice_fragment import Section
 from auralink.media.limits import Limits
 from auralink.media.participant import Participant
@@ -37,7 +38,7 @@ class Playlist:
             sids = [t.sid for t in participant.tracks if self._chosen(participant.identity, t.sid, t.name)]
             new = [sid for sid in sids if sid not in me.wishes]
             if new and len(me.wishes) + len(new) <= self.limits.wishes_per_participant:
-                room.wish(me, new, True)
+                subscribing.wish(room, me, new, True)
 
     def _chosen(self, identity: str, sid: str, name: str) -> bool:
         of_participant = not self.identities or identity in self.identities

@@ -18,7 +18,7 @@ _ABSENT = (egress, ingress, sip, connector, cloud_agent, agent_simulation)
 
 def livekit_services(rooms: Rooms, jobs: AgentJobs, keys: KeyRing) -> APIRouter:
     services = {
-        "RoomService": RoomService(rooms).methods(),
+        "RoomService": RoomService(rooms, keys).methods(),
         "AgentDispatchService": AgentDispatchService(rooms, jobs).methods(),
     }
     return twirp_router(services, absent_services(), keys)

@@ -23,10 +23,11 @@ from livekit.protocol.rtc import (
     UpdateTrackSettings,
 )
 
-from auralink.media import blobs, codecs, data
+from auralink.media import blobs, codecs, data, membership, publishing, subscribing
 from auralink.media.limits import Limits
 from auralink.media.participant import Participant, Subscription
-from auralink.media.room import QUALITY_NAMES, Room, leave
+from auralink.media.qualities import QUALITY_NAMES
+from auralink.media.room import Room, leave
 from auralink.media.simulate import simulate
 from auralink.media.timers import Later
 
@@ -106,9 +107,7 @@ class Session:
         if len(description.sdp) <= self._limits.sdp_bytes:
             return True
         log.info("media.description_refused", room=self.room.name, participant=self.me.sid, reason="too large")
-        self.me.send(leave(DisconnectReason.JOIN_FAILURE))
-        self.room.remove(self.me, DisconnectReason.JOIN_FAILURE)
-        self.me.disconnect_signal()
+        membership.dismiss(self.room, self.me, DisconnectReason.JOIN_FAILURE)
         return False
 
     def add_track(self, request: AddTrackRequest) -> None:
@@ -121,8 +120,8 @@ class Session:
             response = RequestResponse(reason=reason, message=message, add_track=echo)
             me.send(SignalResponse(request_response=response))
             return
-        self.room.add_track(me, request)
-        self.room.match_sections(me, me.sections)
+        publishing.add_track(self.room, me, request)
+        publishing.match_sections(self.room, me, me.sections)
 
     def _refusal(self, request: AddTrackRequest) -> "tuple[RequestResponse.Reason, str] | None":
         me = self.me
@@ -146,7 +145,7 @@ class Session:
 
     def _mute(self, request: SignalRequest) -> None:
         if track := self.me.tracks.get(request.mute.sid):
-            self.room.set_muted(track, request.mute.muted)
+            publishing.set_muted(self.room, track, request.mute.muted)
             return
         response = RequestResponse(reason=RequestResponse.NOT_FOUND, message="no such track", mute=request.mute)
         self.me.send(SignalResponse(request_response=response))
@@ -154,7 +153,7 @@ class Session:
     def _subscription(self, update: UpdateSubscription) -> None:
         sids = [*update.track_sids, *(s for p in update.participant_tracks for s in p.track_sids)]
         if len(self.me.wishes) + len(sids) <= self._limits.wishes_per_participant:
-            self.room.wish(self.me, sids, update.subscribe)
+            subscribing.wish(self.room, self.me, sids, update.subscribe)
 
     def _track_setting(self, update: UpdateTrackSettings) -> None:
         if len(self.me.settings) + len(update.track_sids) > self._limits.wishes_per_participant:
@@ -165,10 +164,10 @@ class Session:
             quality = "high" if update.width else QUALITY_NAMES.get(update.quality, "high")
             size = min(update.width, 65_535), min(update.height, 65_535)
             fps, priority = min(update.fps, 1_000), min(update.priority, 255)
-            self.room.configure(self.me, sid, Subscription(not off, quality, *size, fps, priority))
+            subscribing.configure(self.room, self.me, sid, Subscription(not off, quality, *size, fps, priority))
 
     def _leave(self) -> None:
-        self.room.remove(self.me, DisconnectReason.CLIENT_INITIATED)
+        membership.remove(self.room, self.me, DisconnectReason.CLIENT_INITIATED)
         self.me.disconnect_signal()
 
     def _subscription_permission(self, permission: SubscriptionPermission) -> None:
@@ -180,7 +179,7 @@ class Session:
                 (p.participant_identity or p.participant_sid): None if p.all_tracks else frozenset(p.track_sids)
                 for p in permission.track_permissions[: self._limits.wishes_per_participant]
             }
-        self.room.reconsider(self.me.tracks.values())
+        subscribing.reconsider(self.room, self.me.tracks.values())
         self.room.data_tracks.reconsider_publisher(self.me)
 
     def sync_state(self, state: SyncState) -> None:

@@ -15,11 +15,12 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 
 from auralink.kit.errors import AuraError
+from auralink.media.encoding import Encoder
 from auralink.media.join import decode_join_request
 from auralink.media.join_query import join_request_of
+from auralink.media.joining import PING_TIMEOUT_S, Joining
 from auralink.media.participant import Connection
 from auralink.media.room import leave
-from auralink.media.rooms import PING_TIMEOUT_S, Rooms
 from auralink.media.session import Session
 from auralink.media.signal_queue import Pace, SignalQueue
 from auralink.media.tokens import Claims, KeyRing, TokenRefused
@@ -33,8 +34,9 @@ _GOODBYE_S = 5.0
 _TOO_SLOW, _BAD_MESSAGE, _NORMAL = 1013, 1007, 1000
 
 
-def signal_router(rooms: Rooms, keys: KeyRing) -> APIRouter:
+def signal_router(joining: Joining, keys: KeyRing) -> APIRouter:
     router = APIRouter(include_in_schema=False)
+    encoder = Encoder()
 
     @router.get("/")
     async def alive() -> Response:
@@ -49,7 +51,7 @@ def signal_router(rooms: Rooms, keys: KeyRing) -> APIRouter:
         """The checks of a join without joining: clients ask when a WebSocket fails, to learn why."""
         try:
             wanted = _wanted(keys, request, authorization, access_token, join_request, strict=True)
-            rooms.check(wanted.claims)
+            joining.check(wanted.claims)
         except AuraError as error:
             return _refusal(error)
         return PlainTextResponse("success")
@@ -59,12 +61,12 @@ def signal_router(rooms: Rooms, keys: KeyRing) -> APIRouter:
         token, join = query.get("access_token", ""), query.get("join_request", "")
         try:
             wanted = _wanted(keys, socket, socket.headers.get("authorization", ""), token, join, strict=False)
-            rooms.check(wanted.claims)
+            joining.check(wanted.claims)
         except AuraError as error:
             await socket.send_denial_response(_refusal(error))
             return
         await socket.accept()
-        await SignalConnection(socket, rooms).run(wanted)
+        await SignalConnection(socket, joining, encoder).run(wanted)
 
     for path in (DUAL_PATH, SINGLE_PATH):
         # Some clients append the path to a URL that ends in a slash.
@@ -119,11 +121,12 @@ def _refusal(error: AuraError) -> Response:
 class SignalConnection:
     """Owner of one WebSocket and its queue of messages to send."""
 
-    def __init__(self, socket: WebSocket, rooms: Rooms) -> None:
+    def __init__(self, socket: WebSocket, joining: Joining, encoder: Encoder) -> None:
         self._socket = socket
-        self._rooms = rooms
-        self._queue = SignalQueue(rooms.limits)
-        self._pace = Pace(rooms.limits.requests_burst, rooms.limits.requests_per_s)
+        self._joining = joining
+        self._encoder = encoder
+        self._queue = SignalQueue(joining.limits)
+        self._pace = Pace(joining.limits.requests_burst, joining.limits.requests_per_s)
         self._closing = asyncio.Event()
         self._code = _NORMAL
         self._json = False
@@ -137,7 +140,7 @@ class SignalConnection:
                 await self._read(session)
         finally:
             if session is not None:
-                self._rooms.signal_lost(session, connection)
+                self._joining.signal_lost(session, connection)
             self._close()
             with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
                 await asyncio.wait_for(writer, _GOODBYE_S)
@@ -148,12 +151,12 @@ class SignalConnection:
         claims, request = wanted.claims, wanted.request
         if not request.reconnect:
             try:
-                return self._rooms.join(claims, request, connection, dual=wanted.dual)
+                return self._joining.join(claims, request, connection, dual=wanted.dual)
             except AuraError as error:
                 log.info("media.join_refused", reason=error.title)
                 self._send(leave(DisconnectReason.JOIN_FAILURE))
                 return None
-        session = self._rooms.resume(claims, request, connection)
+        session = self._joining.resume(claims, request, connection)
         if session is None:
             self._send(leave(DisconnectReason.STATE_MISMATCH, LeaveRequest.Action.RECONNECT))
         return session
@@ -161,8 +164,7 @@ class SignalConnection:
     def _send(self, message: SignalResponse) -> None:
         if self._closing.is_set():
             return
-        encoder = self._rooms.encoder
-        encoded = json_format.MessageToJson(message, indent=None) if self._json else encoder.encode(message)
+        encoded = json_format.MessageToJson(message, indent=None) if self._json else self._encoder.encode(message)
         if not self._queue.put(encoded):
             log.warning("media.signal_slow_reader")
             self._code = _TOO_SLOW
@@ -214,7 +216,7 @@ class SignalConnection:
             return None
 
     def _parse(self, binary: bytes | None, text: str | None) -> SignalRequest:
-        if len(binary or text or "") > self._rooms.limits.signal_message_bytes:
+        if len(binary or text or "") > self._joining.limits.signal_message_bytes:
             raise DecodeError("too large")
         if binary is not None:
             return SignalRequest.FromString(binary)

@@ -4,6 +4,7 @@ import structlog
 from livekit.protocol.models import DisconnectReason, SpeakerInfo
 from livekit.protocol.rtc import CandidateProtocol, LeaveRequest, SignalResponse, SimulateScenario, SpeakersChanged
 
+from auralink.media import membership
 from auralink.media.candidates import Protocol
 from auralink.media.participant import Participant
 from auralink.media.room import Room, leave
@@ -53,5 +54,5 @@ def _speak(room: Room, me: Participant, *, active: bool) -> None:
 
 def _vanish(room: Room, me: Participant, reason: "DisconnectReason") -> None:
     """The client finds its signal connection closed, and that nobody knows it when it wants to resume."""
-    room.remove(me, reason)
+    membership.remove(room, me, reason)
     me.disconnect_signal()

@@ -32,13 +32,14 @@ from livekit.protocol.room import (
 )
 from livekit.protocol.rtc import MuteTrackRequest, SignalResponse
 
-from auralink.media import data
+from auralink.media import data, membership, publishing, subscribing
 from auralink.media.participant import Participant
 from auralink.media.room import Room, leave
 from auralink.media.rooms import Rooms
 from auralink.media.server_rpc import RpcFailed
 from auralink.media.session import apply_metadata
-from auralink.media.tokens import Claims
+from auralink.media.token_refresh import refresh_token
+from auralink.media.tokens import Claims, KeyRing
 from auralink.media.twirp_server import Method, TwirpError, bounded, permit
 
 log = structlog.get_logger(__name__)
@@ -50,8 +51,9 @@ ATTRIBUTES_TOO_LARGE = "attribute size exceeds limits"
 class RoomService:
     """Each method checks what the token grants, then acts at once on the event loop."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: Rooms, keys: KeyRing) -> None:
         self._rooms = rooms
+        self._keys = keys
 
     def methods(self) -> dict[str, Method]:
         return {
@@ -107,7 +109,7 @@ class RoomService:
 
     def _delete(self, request: DeleteRoomRequest, claims: Claims) -> DeleteRoomResponse:
         permit(claims.video.room_create, "roomCreate")
-        self._existing(request.room, claims).close(DisconnectReason.ROOM_DELETED)
+        membership.close(self._existing(request.room, claims), DisconnectReason.ROOM_DELETED)
         return DeleteRoomResponse()
 
     def _list_participants(self, request: ListParticipantsRequest, claims: Claims) -> ListParticipantsResponse:
@@ -124,7 +126,7 @@ class RoomService:
         if request.revoke_token_ts:
             self._rooms.revocations.revoke(claims.tenant, room.name, me.identity, request.revoke_token_ts)
         me.send(leave(DisconnectReason.PARTICIPANT_REMOVED))
-        room.remove(me, DisconnectReason.PARTICIPANT_REMOVED)
+        membership.remove(room, me, DisconnectReason.PARTICIPANT_REMOVED)
         me.disconnect_signal()
         return RemoveParticipantResponse()
 
@@ -137,7 +139,7 @@ class RoomService:
         me.send(SignalResponse(mute=MuteTrackRequest(sid=request.track_sid, muted=request.muted)))
         if track is None:
             return MuteRoomTrackResponse()
-        room.set_muted(track, request.muted)
+        publishing.set_muted(room, track, request.muted)
         return MuteRoomTrackResponse(track=track.info)
 
     def _update_participant(self, request: UpdateParticipantRequest, claims: Claims) -> ParticipantInfo:
@@ -153,7 +155,8 @@ class RoomService:
             if not request.HasField("permission"):
                 room.broadcast_participant(me)
         if request.HasField("permission"):
-            self._rooms.set_permission(room, me, request.permission)
+            membership.change_permission(room, me, request.permission)
+            refresh_token(self._keys, me)
         return me.info()
 
     def _to_another_room(self, request: ForwardParticipantRequest | MoveParticipantRequest, claims: Claims) -> Message:
@@ -170,7 +173,7 @@ class RoomService:
         sids = [*request.track_sids, *(sid for p in request.participant_tracks for sid in p.track_sids)]
         if len(me.wishes) + len(sids) > self._rooms.limits.wishes_per_participant:
             raise TwirpError("resource_exhausted", "too many subscriptions")
-        room.wish(me, sids, request.subscribe)
+        subscribing.wish(room, me, sids, request.subscribe)
         return UpdateSubscriptionsResponse()
 
     def _send_data(self, request: SendDataRequest, claims: Claims) -> SendDataResponse:

@@ -15,8 +15,8 @@ from auralink.kit.errors import AuraError, Forbidden, InvalidInput, NotFound, Pa
 from auralink.kit.http.problem import problem, request_id_of
 from auralink.media.http_session import HttpSession
 from auralink.media.ice_fragment import MAX_FRAGMENT_BYTES, DescriptionRefused, parse_fragment, sections
+from auralink.media.joining import Joining
 from auralink.media.playlist import Playlist
-from auralink.media.rooms import Rooms
 from auralink.media.tokens import Claims, KeyRing, TokenRefused
 
 log = structlog.get_logger(__name__)
@@ -55,7 +55,7 @@ class EntityTagMismatch(AuraError):
 class HttpSessions:
     """The sessions of one protocol, by participant sid."""
 
-    rooms: Rooms
+    joining: Joining
     keys: KeyRing
     path: str
     _sessions: dict[str, HttpSession] = field(default_factory=dict)
@@ -63,9 +63,9 @@ class HttpSessions:
     async def create(self, request: Request, playlist: Playlist | None) -> Response:
         _require(request, SDP)
         claims = self._claims(request)
-        offer = await _text(request, self.rooms.limits.sdp_bytes)
+        offer = await _text(request, self.joining.limits.sdp_bytes)
         _check_grants(claims, offer, playlist)
-        session = HttpSession(self.rooms, claims, offer, playlist)
+        session = HttpSession(self.joining, claims, offer, playlist)
         answer = await session.open(lambda: self._forget(session))
         if not session.ended:
             self._sessions[session.sid] = session
@@ -114,9 +114,9 @@ class HttpSessions:
         return claims
 
 
-def whip_router(rooms: Rooms, keys: KeyRing) -> APIRouter:
+def whip_router(joining: Joining, keys: KeyRing) -> APIRouter:
     """Publishing. Sections in which the client receives get the room's tracks, as with LiveKit."""
-    sessions = HttpSessions(rooms, keys, "/whip/v1")
+    sessions = HttpSessions(joining, keys, "/whip/v1")
     router = _router(sessions)
 
     async def publish(request: Request) -> Response:
@@ -126,9 +126,9 @@ def whip_router(rooms: Rooms, keys: KeyRing) -> APIRouter:
     return router
 
 
-def whep_router(rooms: Rooms, keys: KeyRing) -> APIRouter:
+def whep_router(joining: Joining, keys: KeyRing) -> APIRouter:
     """Playing the room, or what `participant` (identities) and `track` (sids or names) of the query choose."""
-    sessions = HttpSessions(rooms, keys, "/whep/v1")
+    sessions = HttpSessions(joining, keys, "/whep/v1")
     router = _router(sessions)
 
     async def play(request: Request) -> Response:
@@ -136,7 +136,7 @@ def whep_router(rooms: Rooms, keys: KeyRing) -> APIRouter:
         participants, tracks = query.getlist("participant"), query.getlist("track")
         if len(participants) + len(tracks) > _NAMES_KEPT:
             raise DescriptionRefused(f"At most {_NAMES_KEPT} participants and tracks can be chosen.")
-        playlist = Playlist(frozenset(participants), frozenset(tracks), rooms.limits)
+        playlist = Playlist(frozenset(participants), frozenset(tracks), joining.limits)
         return await _answered(request, sessions.create(request, playlist))
 
     _at(router, "POST", sessions.path, play)

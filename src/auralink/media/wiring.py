@@ -14,14 +14,18 @@ from auralink.media.agent_socket import agent_router
 from auralink.media.agent_workers import WorkerPool
 from auralink.media.configuring import advertised_addresses, further_pairs, ice_servers, limits, room_defaults
 from auralink.media.engine import Engine, EngineEvents
+from auralink.media.engine_reports import EngineReports
+from auralink.media.joining import Joining
 from auralink.media.key_sync import KeySync
 from auralink.media.metrics import MediaMetrics
 from auralink.media.native_build import require_current_build
 from auralink.media.regions import regions_router
 from auralink.media.rooms import Rooms
+from auralink.media.server_info import server_info
 from auralink.media.services import livekit_services
 from auralink.media.settings import MediaSettings
 from auralink.media.signal import signal_router
+from auralink.media.token_refresh import keep_tokens_fresh
 from auralink.media.tokens import KeyRing
 from auralink.media.webhook_replay import replay_router
 from auralink.media.webhooks import EventFilter, Webhooks
@@ -54,12 +58,15 @@ def install(assembly: Assembly, *, gateway: str | None) -> None:
     engine = _start(assembly, settings)
     agents = AgentJobs(WorkerPool(), keys)
     events = AgentEvents(webhooks, agents, lambda key: rooms.find(key.name, tenant=key.tenant))
-    rooms = Rooms(engine, keys, events, room_defaults(settings), limits(settings), ice_servers(settings))
+    rooms = Rooms(engine, events, room_defaults(settings), limits(settings))
+    about = server_info(settings.media_region)
+    joining = Joining(rooms, engine, keys, ice_servers(settings), about)
+    reports = EngineReports(rooms)
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
         async with webhooks.running():
-            engine_events = EngineEvents(engine, rooms.on_event)
+            engine_events = EngineEvents(engine, reports.handle)
             engine_events.start()
             forget_metrics = MediaMetrics(engine, rooms, lambda: webhooks.waiting).register()
             try:
@@ -84,17 +91,18 @@ def install(assembly: Assembly, *, gateway: str | None) -> None:
 
     server = assembly.server("media")
     server.open_to_any_origin = True
-    server.add_router(signal_router(rooms, keys))
-    server.add_router(whip_router(rooms, keys))
-    server.add_router(whep_router(rooms, keys))
+    server.add_router(signal_router(joining, keys))
+    server.add_router(whip_router(joining, keys))
+    server.add_router(whep_router(joining, keys))
     server.add_router(livekit_services(rooms, agents, keys))
-    server.add_router(agent_router(agents, keys, rooms.limits, rooms.server_info))
+    server.add_router(agent_router(agents, keys, rooms.limits, about))
     server.add_router(replay_router(webhooks, keys))
     server.add_router(regions_router(keys, settings.media_region, pair.media_public_url))
     server.health.add("engine", healthy)
     server.health.add("webhook journal", webhooks.check)
     assembly.resource("media", running)
     assembly.task("media-rooms", rooms.watch)
+    assembly.task("media-tokens", lambda: keep_tokens_fresh(rooms, keys))
     assembly.task("media-keys", key_sync.run)
     assembly.drain("media-rooms", goodbye)
 

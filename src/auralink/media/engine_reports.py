@@ -1,0 +1,127 @@
+"""What the engine reports, brought to the room, participant and track it is about. Lives on the event loop."""
+
+from typing import TYPE_CHECKING
+
+import structlog
+from livekit.protocol.models import DisconnectReason, RoomEndReason, SubscriptionError
+from livekit.protocol.rtc import (
+    LeaveRequest,
+    MediaSectionsRequirement,
+    SessionDescription,
+    SignalResponse,
+    StreamState,
+    StreamStateInfo,
+    StreamStateUpdate,
+    SubscriptionResponse,
+)
+
+from auralink.media import connection_quality, data, dynacast, membership, publishing, subscribing
+from auralink.media.participant import Participant, PublishedTrack
+from auralink.media.room import Room
+from auralink.media.rooms import Rooms
+
+if TYPE_CHECKING:
+    from auralink._native import Event
+
+log = structlog.get_logger(__name__)
+
+
+class EngineReports:
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+
+    def handle(self, event: "Event") -> None:
+        match event:
+            case ("speakers", room_id, levels):
+                if room := self._rooms.by_id.get(room_id):
+                    room.spoke(levels)
+            case ("track_started" | "track_ended" | "qualities_wanted", track_id, *_):
+                if (room := self._rooms.by_track.get(track_id)) and (track := room.tracks.get(track_id)):
+                    _track_event(event, room, track)
+            case ("shard_failed", _, room_ids):
+                for room_id in room_ids:
+                    self._shard_failed(room_id)
+            case (_, int(peer), *_):
+                self._peer_event(event, peer)
+
+    def _peer_event(self, event: "Event", peer: int) -> None:
+        room = self._rooms.by_peer.get(peer)
+        me = room.by_peer.get(peer) if room else None
+        if room is None or me is None:
+            self._rooms.by_peer.pop(peer, None)
+            return
+        match event:
+            case ("answer", _, offer_id, sdp, mid_to_track, sections):
+                sdp = room.candidate_choices.apply(me.identity, sdp)
+                me.offered(sections)
+                answer = SessionDescription(type="answer", sdp=sdp, id=offer_id, mid_to_track_id=mid_to_track)
+                me.send(SignalResponse(answer=answer))
+                if me.offers:
+                    for candidate in me.candidates.new_in(sdp):
+                        me.send(candidate)
+                publishing.match_sections(room, me, me.sections)
+            case ("offer_rejected", _, _, message):
+                log.info("media.offer_refused", room=room.name, participant=me.sid, reason=message)
+                if me.connection:
+                    me.connection.refused(message)
+                membership.dismiss(room, me, DisconnectReason.JOIN_FAILURE)
+            case ("connected", _):
+                if peer == me.primary:
+                    membership.activate(room, me)
+            case ("offer_needed", _) if me.offers:
+                me.offers.needed()
+            case ("offer", _, offer_id, sdp, mid_to_track) if me.offers:
+                me.offers.made(offer_id, room.candidate_choices.apply(me.identity, sdp), mid_to_track)
+            case ("sections_needed", _, audio, video):
+                need = MediaSectionsRequirement(num_audios=audio, num_videos=video)
+                me.send(SignalResponse(media_sections_requirement=need))
+            case ("subscribed", _, track_id):
+                if track := room.tracks.get(track_id):
+                    subscribing.bound(room, me, track)
+            case ("subscription_failed", _, track_id, message):
+                log.info("media.subscription_failed", room=room.name, participant=me.sid, reason=message)
+                if track := room.tracks.get(track_id):
+                    failed = SubscriptionResponse(track_sid=track.info.sid, err=SubscriptionError.SE_CODEC_UNSUPPORTED)
+                    me.send(SignalResponse(subscription_response=failed))
+            case ("stream_state", _, track_id, paused):
+                _stream_state(room, me, track_id, paused)
+            case ("quality", _, score):
+                connection_quality.reported(room, me, peer, score)
+            case ("data", _, channel, payload):
+                data.forward(room, me, channel, payload, self._rooms.limits)
+            case ("peer_closed", _, reason, message):
+                log.info("media.peer_closed", room=room.name, participant=me.sid, reason=reason, message=message)
+                _closed(room, me, reason)
+
+    def _shard_failed(self, room_id: int) -> None:
+        """Its peers are gone; clients build new ones, into a new room of the same name."""
+        if (room := self._rooms.by_id.get(room_id)) is None:
+            return
+        membership.close(
+            room, DisconnectReason.MIGRATION, RoomEndReason.ROOM_END_SUPERSEDED, LeaveRequest.Action.RECONNECT
+        )
+
+
+def _track_event(event: "Event", room: Room, track: PublishedTrack) -> None:
+    match event:
+        case ("track_started", _, mime):
+            publishing.started(room, track, mime)
+        case ("track_ended", _):
+            publishing.end(room, track)
+        case ("qualities_wanted", _, qualities):
+            dynacast.wanted(track, qualities)
+
+
+def _closed(room: Room, me: Participant, reason: str) -> None:
+    """The peer connection ended by itself: the client may come back with a new one, except after its own fault."""
+    if reason in ("protocol_error", "limit_exceeded"):
+        membership.dismiss(room, me, DisconnectReason.JOIN_FAILURE)
+        return
+    membership.dismiss(room, me, DisconnectReason.CONNECTION_TIMEOUT, LeaveRequest.Action.RECONNECT)
+
+
+def _stream_state(room: Room, me: Participant, track_id: int, paused: bool) -> None:
+    if track := room.tracks.get(track_id):
+        state = StreamState.PAUSED if paused else StreamState.ACTIVE
+        info = StreamStateInfo(participant_sid=track.publisher.sid, track_sid=track.info.sid, state=state)
+        me.send(SignalResponse(stream_state_update=StreamStateUpdate(stream_states=[info])))
