@@ -101,8 +101,15 @@ fn recognise(line: &CodecLine) -> Option<Codec> {
     match (line.name.to_ascii_lowercase().as_str(), line.clock_rate) {
         ("opus", 48_000) => Some(Codec::Opus),
         ("red", 48_000) => Some(Codec::Red),
+        ("pcmu", 8_000) => Some(Codec::Pcmu),
+        ("pcma", 8_000) => Some(Codec::Pcma),
         ("vp8", 90_000) => Some(Codec::Vp8),
         ("vp9", 90_000) => profile("profile-id").filter(|profile| *profile == 0).map(|profile| Codec::Vp9 { profile }),
+        // One stream of packets (RFC 7798 section 7.1): layers on streams of their own cannot be forwarded.
+        ("h265", 90_000) if parameter("tx-mode").is_none_or(|mode| mode.eq_ignore_ascii_case("SRST")) => {
+            let profile = parameter("profile-id").map_or(Some(1), |value| value.parse().ok())?;
+            Some(Codec::H265 { profile })
+        }
         ("av1", 90_000) => profile("profile").filter(|profile| *profile == 0).map(|_| Codec::Av1),
         ("h264", 90_000) => Some(Codec::H264 {
             profile_level: match parameter("profile-level-id") {
@@ -150,6 +157,8 @@ pub fn own_codecs(kind: Kind) -> Vec<CodecLine> {
         Kind::Audio => vec![
             line(111, "opus", 48_000, 2, "minptime=10;useinbandfec=1", &["transport-cc", "nack"]),
             line(63, "red", 48_000, 2, "111/111", &["transport-cc"]),
+            line(0, "PCMU", 8_000, 0, "", &["transport-cc", "nack"]),
+            line(8, "PCMA", 8_000, 0, "", &["transport-cc", "nack"]),
         ],
         Kind::Video => {
             OWN_VIDEO.iter().flat_map(|(number, name, parameters)| video_with_rtx(*number, name, parameters)).collect()
@@ -158,7 +167,7 @@ pub fn own_codecs(kind: Kind) -> Vec<CodecLine> {
 }
 
 /// (payload type, name, fmtp); retransmissions use the next payload type.
-const OWN_VIDEO: [(u8, &str, &str); 9] = [
+const OWN_VIDEO: [(u8, &str, &str); 10] = [
     (96, "VP8", ""),
     (98, "VP9", "profile-id=0"),
     (102, "H264", "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001f"),
@@ -167,6 +176,7 @@ const OWN_VIDEO: [(u8, &str, &str); 9] = [
     (108, "H264", "level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f"),
     (116, "H264", "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=4d001f"),
     (118, "H264", "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=64001f"),
+    (112, "H265", "level-id=180;profile-id=1;tier-flag=0;tx-mode=SRST"),
     (45, "AV1", "level-idx=5;profile=0;tier=0"),
 ];
 

@@ -75,7 +75,7 @@ fn unused_sections_are_inactive_and_every_section_has_the_transport() {
 #[test]
 fn only_codecs_we_forward_are_kept_with_the_offered_payload_types() {
     let (review, answer) = answered(CHROMIUM_JOIN, &[]);
-    assert_eq!(answer.sections[0].formats, ["111", "63"]);
+    assert_eq!(answer.sections[0].formats, ["111", "63", "0", "8"]);
     let names: Vec<_> = answer.sections[3].codecs.iter().map(|line| (line.payload_type, line.name.as_str())).collect();
     assert_eq!(names[..4], [(96, "VP8"), (97, "rtx"), (98, "VP9"), (99, "rtx")]);
     assert!(names.iter().all(|(_, name)| ["VP8", "VP9", "H264", "AV1", "rtx"].contains(name)), "{names:?}");
@@ -87,6 +87,18 @@ fn only_codecs_we_forward_are_kept_with_the_offered_payload_types() {
     let constrained = Codec::H264 { profile_level: 0x42_E034, packetization_mode: 1 };
     assert!(video.accepting(constrained).is_some());
     assert!(video.accepting(Codec::H264 { profile_level: 0x7A_0034, packetization_mode: 1 }).is_none());
+}
+
+#[test]
+fn h265_is_kept_where_it_comes_as_one_stream_of_packets() {
+    let offer = |parameters: &str| {
+        let renamed = CHROMIUM_JOIN.replace("a=rtpmap:98 VP9/90000", "a=rtpmap:98 H265/90000");
+        let (review, _) = answered(&renamed.replace("a=fmtp:98 profile-id=0", &format!("a=fmtp:98 {parameters}")), &[]);
+        review.sections[3].by_payload_type(98).map(|codec| codec.codec)
+    };
+    assert_eq!(offer("level-id=93;profile-id=2;tx-mode=SRST"), Some(Codec::H265 { profile: 2 }));
+    assert_eq!(offer("level-id=93"), Some(Codec::H265 { profile: 1 }), "Main is the default");
+    assert_eq!(offer("profile-id=1;tx-mode=MRST"), None);
 }
 
 #[test]
@@ -179,8 +191,8 @@ fn one_payload_type_has_one_fmtp_in_the_whole_answer() {
 fn red_can_be_left_out_where_we_receive() {
     let plan = Plan { mid: "6".into(), disable_red: true, ..Plan::default() };
     let (_, answer) = answered(CHROMIUM_PUBLISH, &[plan]);
-    assert_eq!(answer.section("6").unwrap().formats, ["111"]);
-    assert_eq!(answer.section("0").unwrap().formats, ["111", "63"]);
+    assert_eq!(answer.section("6").unwrap().formats, ["111", "0", "8"]);
+    assert_eq!(answer.section("0").unwrap().formats, ["111", "63", "0", "8"]);
 }
 
 #[test]
@@ -294,7 +306,7 @@ fn a_server_offer_names_its_streams_and_reads_back() {
     let count = types.len();
     types.sort_unstable();
     types.dedup();
-    assert_eq!((types.len(), count), (18, 18), "payload types are unique");
+    assert_eq!((types.len(), count), (20, 20), "payload types are unique");
 }
 
 #[test]
