@@ -1,8 +1,10 @@
 """What the media role's settings mean for its objects, and which of them cannot be."""
 
 import time
+import warnings
 
 import structlog
+from jwt.warnings import InsecureKeyLengthWarning
 
 from auralink.kit.assembly import Assembly
 from auralink.kit.settings import SettingsError, is_loopback, weakness
@@ -68,6 +70,8 @@ def further_pairs(assembly: Assembly, settings: MediaSettings) -> dict[str, str]
         pairs |= DEVELOPMENT_PAIR
         assembly.facts.append(("Development pair", " / ".join(*DEVELOPMENT_PAIR.items()) + " (this machine only)"))
         log.warning("media.development_pair_accepted", key=next(iter(DEVELOPMENT_PAIR)))
+        # Said once, above; the library would say it of every token again, in words that help nobody.
+        warnings.filterwarnings("ignore", category=InsecureKeyLengthWarning)
     return pairs
 
 
