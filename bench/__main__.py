@@ -5,12 +5,14 @@ import json
 import os
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import generator, machine, servers, table
+from bench import generator, loopback, machine, servers, table
 from bench.measure import Bench, Effort, Starter
 from bench.rows import GROUPS, ROWS, Row
+from bench.servers import ServerError
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -22,16 +24,26 @@ def main() -> int:
     _say("building the generator")
     binary = generator.build()
     bench = Bench(binary, _servers(arguments), Effort.long() if arguments.long else Effort.short(), _say)
+    bench.results.steered = arguments.steered
     begun = time.monotonic()
-    for row in chosen:
-        bench.load(row)
-    if not arguments.no_joins:
-        bench.joins()
+    try:
+        with loopback.delivered_on(generator.GENERATOR_CORE) if arguments.steered else nullcontext():
+            _measure(bench, chosen, joins=not arguments.no_joins)
+    except (ServerError, loopback.SteeringError) as error:
+        _say(f"stopped: {error}")
+        return 1
     text = table.markdown(here, bench.results, chosen, (time.monotonic() - begun) / 60)
     print(text)
     if not arguments.no_save:
         _save(here, bench, text)
     return 1 if bench.results.failures else 0
+
+
+def _measure(bench: Bench, rows: list[Row], *, joins: bool) -> None:
+    for row in rows:
+        bench.load(row)
+    if joins:
+        bench.joins()
 
 
 def _arguments() -> argparse.Namespace:
@@ -40,6 +52,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--row", default="", help="only rows whose name contains this")
     parser.add_argument("--group", choices=(*GROUPS, "all"), default="main", help="which kind of rows (default main)")
     parser.add_argument("--no-joins", action="store_true", help="leave out the join times")
+    parser.add_argument(
+        "--steered",
+        action="store_true",
+        help="the kernel delivers packets on the generator's core, as behind a network card (RPS; needs root)",
+    )
     parser.add_argument("--no-save", action="store_true", help="print only")
     parser.add_argument("--peer", default=os.environ.get("PEER", ""), help="a livekit-server binary to compare with")
     parser.add_argument("--only-peer", action="store_true", help="leave AuraLink out")
@@ -62,7 +79,7 @@ def _servers(arguments: argparse.Namespace) -> dict[str, Starter]:
 
 def _save(here: machine.Machine, bench: Bench, text: str) -> None:
     RESULTS.mkdir(exist_ok=True)
-    name = f"{here.date[:10]}-{here.commit}"
+    name = f"{here.date[:10]}-{here.commit}" + ("-steered" if bench.results.steered else "")
     whole = {"machine": here.as_dict(), **asdict(bench.results)}
     (RESULTS / f"{name}.json").write_text(json.dumps(whole, indent=1) + "\n")
     (RESULTS / f"{name}.md").write_text(text)

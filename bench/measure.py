@@ -14,7 +14,7 @@ from typing import Any
 from bench import generator
 from bench.generator import GENERATOR_CORE, REPOSITORY, SERVER_CORE, GeneratorError
 from bench.rows import Row
-from bench.servers import KEY, Server, ServerError
+from bench.servers import KEY, Server
 
 Starter = Callable[[], AbstractContextManager[Server]]
 Report = dict[str, Any]
@@ -50,6 +50,8 @@ class Results:
     joins: dict[str, dict[str, Report]] = field(default_factory=dict)
     sdk_joins: dict[str, Report] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    steered: bool = False
+    """The kernel's work for receivers was done on the generator's core."""
 
 
 class Bench:
@@ -61,7 +63,10 @@ class Bench:
         self.results = Results()
 
     def load(self, row: Row) -> None:
-        """The row against every server, and the raw limit for its sends, all within a minute or two."""
+        """The row against every server, and the raw limit for its sends, all within a minute or two.
+
+        Raises ServerError when a server does not start: it would not for the next row either.
+        """
         for name, start in self._servers.items():
             for _ in range(self._effort.repeats):
                 self._say(f"{row.name}: {name}")
@@ -89,7 +94,7 @@ class Bench:
             try:
                 with start() as server:
                     self.results.sdk_joins[name] = self._sdk_joins(server)
-            except (ServerError, GeneratorError) as error:
+            except GeneratorError as error:
                 self.results.failures.append(f"SDK joins, {name}: {error}")
 
     def _against(self, what: str, start: Starter, command: str, options: list[str]) -> Report | None:
@@ -99,7 +104,7 @@ class Bench:
                 if command == "join":
                     words = words[: words.index("--server-pid")]
                 return generator.run(self._binary, command, [*words, *options], timeout_s=300)
-        except (ServerError, GeneratorError) as error:
+        except GeneratorError as error:
             self.results.failures.append(f"{what}: {error}")
             return None
 

@@ -9,6 +9,10 @@ from bench.rows import FRAMES_PER_S, PACKETS_PER_FRAME, VIDEO_PAYLOAD, Row
 
 OURS = "AuraLink"
 PEER = "LiveKit"
+STEERED = (
+    "Packets are delivered on the generator's core (RPS): the kernel's work for the receiving sockets is not in the "
+    "servers' CPU time, nor in the raw relay's."
+)
 FULL = 0.9
 """A core above this share is taken as the limit of a run."""
 LOSSY = 0.001
@@ -24,6 +28,7 @@ def markdown(machine: Machine, results: Results, rows: list[Row], minutes: float
         "",
         f"{machine.processor}, {machine.cores} cores, kernel {machine.kernel}; load average when it began "
         f"{machine.load_before}. Loopback, server on core 0, generator on core 1. {minutes:.0f} minutes.",
+        *(["", STEERED] if results.steered else []),
         "",
         f"Video is {FRAMES_PER_S} frames a second of {PACKETS_PER_FRAME} packets with {VIDEO_PAYLOAD} bytes, audio 50 "
         "packets a second with 80 bytes. Packets per CPU-second: what subscribers received, by the CPU time of the "
