@@ -1,9 +1,11 @@
 //! The loop of a shard's thread: wait, take what arrived, let the core work, send the result.
 
 use std::io;
+use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use auralink_media::api::{CloseReason, Command, Datagram, Egress, Event, PeerId, Proto};
+use auralink_media::grid;
 
 use crate::core::{Core, CoreFactory};
 use crate::counters::{self, ThreadCounters};
@@ -11,7 +13,7 @@ use crate::events::NetEvent;
 use crate::mailbox::{Fault, Input};
 use crate::outbound::Outbound;
 use crate::supervisor::Context;
-use crate::sys::{Epoll, Ready};
+use crate::sys::{Epoll, Ready, Watch};
 use crate::tcp::{Connection, Flow, Handover};
 use crate::udp::{BATCH, RecvBatch};
 
@@ -28,6 +30,8 @@ const TCP_SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 const MAILBOX: u64 = 0;
 const FIRST_SOCKET: u64 = 1;
+/// Of the feedback that bears to wait.
+const FIRST_PATIENT: u64 = 1 << 16;
 const FIRST_CONNECTION: u64 = 1 << 32;
 
 /// The state of one run of a shard; gone when it fails.
@@ -50,6 +54,10 @@ pub struct ShardLoop<'a, C> {
     fan_out_until: Instant,
     /// How long what the wake-up before asked for took.
     last_work: Duration,
+    /// The moment of the core's clock its timers are counted from.
+    origin: Instant,
+    /// When patient feedback is read next; none = when it comes.
+    patient_due: Option<Instant>,
 }
 
 impl<'a, C: Core> ShardLoop<'a, C> {
@@ -59,9 +67,12 @@ impl<'a, C: Core> ShardLoop<'a, C> {
         carried: ThreadCounters,
     ) -> io::Result<ShardLoop<'a, C>> {
         let epoll = Epoll::new()?;
-        epoll.add(context.mailbox.wake().raw(), MAILBOX)?;
-        for (token, socket) in (FIRST_SOCKET..).zip(&context.sockets) {
-            epoll.add(socket.raw(), token)?;
+        epoll.add(context.mailbox.wake().raw(), MAILBOX, Watch::Read)?;
+        for (index, socket) in (0..).zip(&context.sockets) {
+            epoll.add(socket.raw(), FIRST_SOCKET + index, Watch::Read)?;
+            if let Some(patient) = socket.patient() {
+                epoll.add(patient, FIRST_PATIENT + index, Watch::ReadOnce)?;
+            }
         }
         let now = Instant::now();
         Ok(ShardLoop {
@@ -81,6 +92,8 @@ impl<'a, C: Core> ShardLoop<'a, C> {
             snapshot_due: None,
             fan_out_until: now,
             last_work: Duration::ZERO,
+            origin: now,
+            patient_due: None,
         })
     }
 
@@ -104,7 +117,10 @@ impl<'a, C: Core> ShardLoop<'a, C> {
                 self.serve(*event)?;
             }
             self.ready = ready;
+            // What was forwarded leaves before anything else is done.
+            self.flush();
             let now = Instant::now();
+            self.collect_patient(now)?;
             if commanded || self.core.next_timeout().is_some_and(|due| due <= now) {
                 self.core.tick(now, &mut self.egress);
             }
@@ -118,7 +134,7 @@ impl<'a, C: Core> ShardLoop<'a, C> {
 
     fn timeout(&self) -> Option<Duration> {
         let sweep = (!self.out.connections.is_empty()).then_some(self.next_sweep);
-        let due = [self.core.next_timeout(), self.snapshot_due, sweep].into_iter().flatten().min()?;
+        let due = [self.core.next_timeout(), self.snapshot_due, self.patient_due, sweep].into_iter().flatten().min()?;
         Some(due.saturating_duration_since(Instant::now()))
     }
 
@@ -127,7 +143,8 @@ impl<'a, C: Core> ShardLoop<'a, C> {
     /// subscriber's packets are not late: while one wake-up is worked on, those of the next gather by themselves.
     fn gather(&self) {
         let most = self.context.gather;
-        if !most.is_zero() && Instant::now() < self.fan_out_until {
+        let media = self.ready.iter().any(|event| (FIRST_SOCKET..FIRST_PATIENT).contains(&event.token));
+        if media && !most.is_zero() && Instant::now() < self.fan_out_until {
             std::thread::sleep(most.saturating_sub(self.last_work).max(most / LEAST_GATHER));
         }
     }
@@ -161,19 +178,49 @@ impl<'a, C: Core> ShardLoop<'a, C> {
             self.serve_connection(event);
             return Ok(());
         }
-        let socket = event.token.checked_sub(FIRST_SOCKET).and_then(|index| usize::try_from(index).ok());
-        match socket {
-            Some(index) => self.serve_socket(index),
+        if event.token >= FIRST_PATIENT {
+            self.patient_due = Some(self.origin);
+            return Ok(());
+        }
+        let index = event.token.checked_sub(FIRST_SOCKET).and_then(|index| usize::try_from(index).ok());
+        let sockets = &self.context.sockets;
+        match index.and_then(|index| Some((index, sockets.get(index)?.raw()))) {
+            Some((index, fd)) => self.serve_socket(index, fd).map(drop),
             None => Ok(()),
         }
     }
 
-    fn serve_socket(&mut self, index: usize) -> io::Result<()> {
+    /// Reads patient feedback when it is due: what comes first at once, and while more comes all of it at the moments
+    /// of the grid. Its sockets wake nobody up in between.
+    fn collect_patient(&mut self, now: Instant) -> io::Result<()> {
+        if self.patient_due.is_none_or(|due| due > now) {
+            return Ok(());
+        }
         let context = self.context;
-        let Some(socket) = context.sockets.get(index) else { return Ok(()) };
+        let mut taken = 0;
+        for (index, socket) in context.sockets.iter().enumerate() {
+            if let Some(fd) = socket.patient() {
+                taken += self.serve_socket(index, fd)?;
+            }
+        }
+        self.patient_due = (taken > 0).then(|| grid::at_or_after(self.origin, now + grid::STEP / 2));
+        if taken == 0 {
+            for (token, socket) in (FIRST_PATIENT..).zip(&context.sockets) {
+                if let Some(fd) = socket.patient() {
+                    self.epoll.change(fd, token, Watch::ReadOnce)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands the core what waits on `fd`, which belongs to the socket `index`. Gives the number of datagrams.
+    fn serve_socket(&mut self, index: usize, fd: RawFd) -> io::Result<usize> {
+        let context = self.context;
+        let mut all = 0;
         for _ in 0..MAX_ROUNDS {
             self.counters.receive_calls += 1;
-            let taken = match self.receive.receive(socket) {
+            let taken = match self.receive.receive(fd) {
                 Ok(taken) => taken,
                 Err(error) if is_gone(&error) => return Err(error),
                 // ICMP errors of earlier sends are reported here; the next call delivers again.
@@ -185,6 +232,7 @@ impl<'a, C: Core> ShardLoop<'a, C> {
             if taken == 0 {
                 break;
             }
+            all += taken;
             let (mut batch, used) = self.receive.datagrams();
             self.counters.receive_truncated += (taken - used) as u64;
             let batch = batch.get_mut(..used).unwrap_or_default();
@@ -196,7 +244,7 @@ impl<'a, C: Core> ShardLoop<'a, C> {
                 break;
             }
         }
-        Ok(())
+        Ok(all)
     }
 
     fn adopt(&mut self, handover: Handover) {
@@ -206,7 +254,7 @@ impl<'a, C: Core> ShardLoop<'a, C> {
         }
         let (connection, mut first) = Connection::new(handover, self.context.queues.tcp_write_bytes, now);
         let token = self.next_token;
-        if self.epoll.add(connection.raw(), token).is_err() {
+        if self.epoll.add(connection.raw(), token, Watch::Read).is_err() {
             return;
         }
         self.next_token += 1;
@@ -228,7 +276,7 @@ impl<'a, C: Core> ShardLoop<'a, C> {
         if event.writable && flow == Flow::Open {
             flow = connection.write();
             if !connection.wants_write() {
-                let _ = self.epoll.want_write(connection.raw(), event.token, false);
+                let _ = self.epoll.change(connection.raw(), event.token, Watch::Read);
             }
         }
         // What came before the end still counts.
@@ -287,7 +335,7 @@ impl<'a, C: Core> ShardLoop<'a, C> {
             if connection.write() == Flow::Closed {
                 self.close_connection(token, Instant::now());
             } else if connection.wants_write() {
-                let _ = self.epoll.want_write(connection.raw(), token, true);
+                let _ = self.epoll.change(connection.raw(), token, Watch::ReadAndWrite);
             }
         }
     }
@@ -338,7 +386,7 @@ impl<'a, C: Core> ShardLoop<'a, C> {
 
     fn snapshot(&mut self, now: Instant) {
         match self.snapshot_due {
-            None => self.snapshot_due = Some(now + SNAPSHOT_EVERY),
+            None => self.snapshot_due = Some(grid::at_or_after(self.origin, now + SNAPSHOT_EVERY)),
             Some(due) if due <= now => {
                 self.publish_counters();
                 self.snapshot_due = None;

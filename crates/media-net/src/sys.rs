@@ -54,6 +54,16 @@ pub struct Ready {
     pub writable: bool,
 }
 
+/// How a descriptor is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    Read,
+    /// Also wait for room to write.
+    ReadAndWrite,
+    /// Tells once and then no more, until it is asked for again.
+    ReadOnce,
+}
+
 /// Level-triggered epoll with nanosecond timeouts.
 #[derive(Debug)]
 pub struct Epoll {
@@ -69,23 +79,23 @@ impl Epoll {
         Ok(Epoll { fd, buffer: vec![libc::epoll_event { events: 0, u64: 0 }; 64], coarse: false })
     }
 
-    fn control(&self, operation: libc::c_int, fd: RawFd, token: u64, writable: bool) -> io::Result<()> {
-        let mut events = (libc::EPOLLIN | libc::EPOLLRDHUP) as u32;
-        if writable {
-            events |= libc::EPOLLOUT as u32;
-        }
-        let mut event = libc::epoll_event { events, u64: token };
+    fn control(&self, operation: libc::c_int, fd: RawFd, token: u64, watch: Watch) -> io::Result<()> {
+        let more = match watch {
+            Watch::Read => 0,
+            Watch::ReadAndWrite => libc::EPOLLOUT,
+            Watch::ReadOnce => libc::EPOLLONESHOT,
+        };
+        let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLRDHUP | more) as u32, u64: token };
         // SAFETY: `event` lives for the call; the kernel copies it.
         check(unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), operation, fd, &raw mut event) }).map(drop)
     }
 
-    pub fn add(&self, fd: RawFd, token: u64) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_ADD, fd, token, false)
+    pub fn add(&self, fd: RawFd, token: u64, watch: Watch) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, token, watch)
     }
 
-    /// Also wait for room to write (or stop doing so).
-    pub fn want_write(&self, fd: RawFd, token: u64, writable: bool) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_MOD, fd, token, writable)
+    pub fn change(&self, fd: RawFd, token: u64, watch: Watch) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd, token, watch)
     }
 
     pub fn remove(&self, fd: RawFd) {
@@ -232,6 +242,43 @@ pub enum Transport {
 
 /// A bound, non-blocking socket. `only_v6` is ignored for IPv4. TCP sockets may reuse an address in TIME_WAIT.
 pub fn bind(transport: Transport, address: SocketAddr, only_v6: bool) -> io::Result<OwnedFd> {
+    let socket = unbound(transport, address, only_v6)?;
+    if transport == Transport::Tcp {
+        set_option(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+    }
+    bind_to(&socket, address)?;
+    Ok(socket)
+}
+
+/// A second UDP socket on the address of `first`, which gets the datagrams that `chosen_by`, a classic BPF program over
+/// the payload, answers with 1. Nobody else can bind the address, as only these two ever share it.
+pub fn bind_beside(
+    first: &OwnedFd,
+    address: SocketAddr,
+    only_v6: bool,
+    chosen_by: &mut [libc::sock_filter],
+) -> io::Result<OwnedFd> {
+    let second = unbound(Transport::Udp, address, only_v6)?;
+    for socket in [first, &second] {
+        set_option(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+    }
+    bind_to(&second, address)?;
+    let program = libc::sock_fprog { len: chosen_by.len() as _, filter: chosen_by.as_mut_ptr() };
+    let size = mem::size_of::<libc::sock_fprog>() as libc::socklen_t;
+    // SAFETY: `program` and the instructions it points to are readable for the call; the kernel copies them.
+    check(unsafe {
+        libc::setsockopt(
+            first.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_REUSEPORT_CBPF,
+            (&raw const program).cast(),
+            size,
+        )
+    })?;
+    Ok(second)
+}
+
+fn unbound(transport: Transport, address: SocketAddr, only_v6: bool) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     let kind = match transport {
         Transport::Udp => libc::SOCK_DGRAM,
@@ -242,13 +289,13 @@ pub fn bind(transport: Transport, address: SocketAddr, only_v6: bool) -> io::Res
     if address.is_ipv6() {
         set_option(socket.as_raw_fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, i32::from(only_v6))?;
     }
-    if transport == Transport::Tcp {
-        set_option(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
-    }
+    Ok(socket)
+}
+
+fn bind_to(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
     let (raw, length) = RawAddress::encode(address, false);
     // SAFETY: `raw` holds `length` initialised bytes of an address and lives for the call.
-    check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const raw).cast(), length) })?;
-    Ok(socket)
+    check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const raw).cast(), length) }).map(drop)
 }
 
 pub fn listen(socket: &OwnedFd, backlog: i32) -> io::Result<()> {

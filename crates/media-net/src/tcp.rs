@@ -16,7 +16,7 @@ use crate::directory::Directory;
 use crate::framing::{FrameReader, FrameWriter};
 use crate::mailbox::{Input, Mailbox};
 use crate::stun;
-use crate::sys::{self, Epoll, EventFd, Ready};
+use crate::sys::{self, Epoll, EventFd, Ready, Watch};
 
 /// Taken from one connection before others have their turn.
 const READ_BYTES: usize = 16 * 1024;
@@ -168,9 +168,9 @@ impl Acceptor {
 
     fn run(&self) -> io::Result<()> {
         let mut epoll = Epoll::new()?;
-        epoll.add(self.wake.raw(), WAKE_TOKEN)?;
+        epoll.add(self.wake.raw(), WAKE_TOKEN, Watch::Read)?;
         for (token, listener) in (0u64..).zip(&self.listeners) {
-            epoll.add(listener.as_raw_fd(), token)?;
+            epoll.add(listener.as_raw_fd(), token, Watch::Read)?;
         }
         let mut pending: FxHashMap<u64, Pending> = FxHashMap::default();
         let mut next_token = self.listeners.len() as u64;
@@ -185,7 +185,7 @@ impl Acceptor {
                 } else if let Some(waiting) = pending.remove(&event.token) {
                     epoll.remove(waiting.stream.as_raw_fd());
                     if let Some(waiting) = self.advance(waiting) {
-                        if epoll.add(waiting.stream.as_raw_fd(), event.token).is_ok() {
+                        if epoll.add(waiting.stream.as_raw_fd(), event.token, Watch::Read).is_ok() {
                             pending.insert(event.token, waiting);
                         }
                     }
@@ -214,7 +214,7 @@ impl Acceptor {
         let Some(permit) = Permit::take(&self.open, self.limits.tcp_connections) else { return };
         sys::tune_stream(&fd, IDLE);
         let stream = TcpStream::from(fd);
-        if epoll.add(stream.as_raw_fd(), *next_token).is_ok() {
+        if epoll.add(stream.as_raw_fd(), *next_token, Watch::Read).is_ok() {
             let deadline = Instant::now() + self.limits.tcp_first_message;
             pending.insert(*next_token, Pending { stream, remote, reader: FrameReader::default(), deadline, permit });
             *next_token += 1;

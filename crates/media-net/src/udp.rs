@@ -21,6 +21,8 @@ const SOCKET_BUFFER: i32 = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub struct UdpSocket {
     fd: OwnedFd,
+    /// Where feedback arrives that bears to wait; none where the kernel does not sort.
+    patient: Option<OwnedFd>,
     local: SocketAddr,
     /// An IPv6 wildcard that also serves IPv4, whose addresses it wants mapped.
     pub(crate) dual: bool,
@@ -32,11 +34,16 @@ impl UdpSocket {
         let dual = dual && address.is_ipv6();
         let fd = sys::bind(Transport::Udp, address, !dual)?;
         let local = sys::local_address(&fd)?;
-        Ok(UdpSocket { fd, local, dual })
+        let patient = sys::bind_beside(&fd, local, !dual, &mut bears_to_wait()).ok();
+        Ok(UdpSocket { fd, patient, local, dual })
     }
 
     /// Raises both buffers; says what the operator should know when the kernel gave less.
     pub fn raise_buffers(&self) -> Vec<String> {
+        if let Some(patient) = &self.patient {
+            // What is lost here is made up for by the next report.
+            let _ = sys::raise_buffer(patient, Buffer::Receive, SOCKET_BUFFER);
+        }
         [(Buffer::Receive, "receive", "rmem_max"), (Buffer::Send, "send", "wmem_max")]
             .into_iter()
             .filter_map(|(buffer, name, setting)| match sys::raise_buffer(&self.fd, buffer, SOCKET_BUFFER) {
@@ -59,10 +66,39 @@ impl UdpSocket {
         self.fd.as_raw_fd()
     }
 
+    /// The descriptor of the feedback that bears to wait.
+    pub fn patient(&self) -> Option<RawFd> {
+        self.patient.as_ref().map(OwnedFd::as_raw_fd)
+    }
+
     /// Can it send to this address at all?
     pub fn reaches(&self, address: &SocketAddr) -> bool {
         self.dual || self.local.is_ipv4() == address.is_ipv4()
     }
+}
+
+/// Receiver reports and transport-wide feedback, by the two bytes that SRTCP leaves in the clear. From five hundred
+/// subscribers they come thousands of times a second, and nothing is lost when they are read some milliseconds later.
+/// NACKs, key frame requests and sender reports are not among them.
+fn bears_to_wait() -> [libc::sock_filter; 11] {
+    const LOAD_BYTE: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
+    const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+    const SKIP_UNLESS: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    let step = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
+    [
+        step(LOAD_BYTE, 0, 0, 0),
+        step(AND, 0xC0, 0, 0),
+        step(SKIP_UNLESS, 0x80, 0, 6), // RTP or RTCP version 2
+        step(LOAD_BYTE, 1, 0, 0),
+        step(SKIP_UNLESS, 201, 5, 0), // a receiver report
+        step(SKIP_UNLESS, 205, 0, 3), // transport-layer feedback
+        step(LOAD_BYTE, 0, 0, 0),
+        step(AND, 0x1F, 0, 0),
+        step(SKIP_UNLESS, 15, 1, 0), // transport-wide
+        step(RETURN, 0, 0, 0),
+        step(RETURN, 1, 0, 0),
+    ]
 }
 
 struct Slots {
@@ -101,13 +137,13 @@ impl RecvBatch {
     }
 
     /// Takes what is there, without waiting: at most [`BATCH`]. An empty socket gives 0.
-    pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+    pub fn receive(&mut self, fd: RawFd) -> io::Result<usize> {
         for index in 0..self.filled {
             // SAFETY: in bounds; the kernel shortens the length to that of each address, so it is set again.
             unsafe { (*self.header(index)).msg_hdr.msg_namelen = RawAddress::SIZE };
         }
         self.filled = 0;
-        let (fd, flags) = (socket.raw(), libc::MSG_DONTWAIT);
+        let flags = libc::MSG_DONTWAIT;
         // SAFETY: the headers describe buffers inside our own live allocation, to which no reference exists now.
         let count =
             unsafe { libc::recvmmsg(fd, self.header(0), BATCH as libc::c_uint, flags as _, std::ptr::null_mut()) };
@@ -168,5 +204,52 @@ impl Drop for RecvBatch {
     fn drop(&mut self) {
         // SAFETY: made by Box::into_raw in `new` (of the same layout, zeroed) and freed only here.
         drop(unsafe { Box::from_raw(self.slots) });
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    /// Payloads on a descriptor, waiting until there is one.
+    fn taken(fd: RawFd) -> Vec<Vec<u8>> {
+        let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        // SAFETY: one pollfd that lives for the call.
+        unsafe { libc::poll(&raw mut poll, 1, 20_000) };
+        let mut receive = RecvBatch::new();
+        receive.receive(fd).unwrap();
+        let (batch, used) = receive.datagrams();
+        batch[..used].iter().map(|datagram| datagram.payload.to_vec()).collect()
+    }
+
+    #[test]
+    fn the_kernel_sorts_out_what_bears_to_wait() {
+        for address in ["127.0.0.1:0", "[::1]:0", "[::]:0"] {
+            let socket = UdpSocket::bind(address.parse().unwrap(), true).unwrap();
+            let patient = socket.patient().expect("a kernel that sorts, Linux 4.5 or newer");
+            let client = std::net::UdpSocket::bind(if address.starts_with('[') { "[::1]:0" } else { "127.0.0.1:0" });
+            let client = client.unwrap();
+            let to = if socket.local().is_ipv4() { "127.0.0.1" } else { "::1" };
+            let to = SocketAddr::new(to.parse().unwrap(), socket.local().port());
+            let waits: [&[u8]; 3] = [&[0x80, 201, 0, 1], &[0x81, 201, 0, 7], &[0x8F, 205, 0, 5]];
+            let urgent: [&[u8]; 10] = [
+                &[0x81, 205, 0, 3], // NACK
+                &[0x81, 206, 0, 2], // PLI
+                &[0x8F, 206, 0, 5], // REMB
+                &[0x80, 200, 0, 6], // sender report
+                &[0x80, 111, 0, 1], // RTP
+                &[0x00, 201, 0, 0], // not RTP at all
+                &[0x4F, 205, 0, 0],
+                &[22, 254, 253, 0], // DTLS
+                &[0x80],
+                &[],
+            ];
+            for payload in urgent.iter().chain(&waits) {
+                client.send_to(payload, to).unwrap();
+            }
+            assert_eq!(taken(patient), waits, "{address}");
+            assert_eq!(taken(socket.raw()), urgent, "{address}");
+        }
     }
 }

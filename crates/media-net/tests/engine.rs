@@ -48,6 +48,27 @@ fn datagrams_reach_the_core_and_its_answers_come_back() {
 }
 
 #[test]
+fn feedback_that_bears_to_wait_is_read_too_whether_it_comes_first_or_behind_other() {
+    let engine = start(&loopback());
+    let socket = client(&engine, 0);
+    let report = |number: u8| [0x80, 201, 0, 1, number];
+    for number in 0..100 {
+        // The next comes sometimes in time for the same moment of the grid, sometimes when nobody expects any more.
+        assert_eq!(ask(&socket, &report(number)), report(number));
+        if number % 10 == 0 {
+            let calls = engine.stats().receive_calls;
+            wait_until("the shard is through", || engine.stats().receive_calls > calls);
+        }
+    }
+    for number in 0..200 {
+        socket.send(&report(number)).unwrap();
+    }
+    for number in 0..200 {
+        assert_eq!(receive(&socket), report(number));
+    }
+}
+
+#[test]
 fn a_fan_out_arrives_whole_and_in_order_with_and_without_gso() {
     for gso in [true, false] {
         let engine = start(&EngineConfig { gso, ..loopback() });

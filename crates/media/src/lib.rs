@@ -9,6 +9,7 @@ mod data_track;
 mod demux;
 mod effects;
 mod forward;
+pub mod grid;
 mod line;
 pub mod negotiate;
 mod packet;

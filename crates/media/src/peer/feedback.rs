@@ -160,10 +160,11 @@ impl Peer {
     pub fn expect_feedback(&mut self, now: Instant) {
         self.last_heard = now;
         let soonest = now + NACK_EVERY;
-        let missing = std::mem::take(&mut self.ingress.missing);
-        let due = if missing { soonest } else { soonest.max(self.fed_back + self.feedback_period()) };
-        if self.duties.feedback.is_none_or(|at| due < at) {
-            self.duties.feedback = Some(due);
+        if std::mem::take(&mut self.ingress.missing) {
+            self.duties.nacks.get_or_insert(soonest);
+        }
+        if self.duties.feedback.is_none() {
+            self.duties.feedback = Some(soonest.max(self.fed_back + self.feedback_period()));
         }
     }
 
@@ -185,10 +186,11 @@ impl Peer {
             self.tick_transport(now, egress, effects)?;
         }
         self.flush_data(now, egress, effects)?;
-        if self.duties.feedback.is_some_and(|at| at <= now) {
+        let due = |duty: Option<Instant>| duty.is_some_and(|at| at <= now);
+        if due(self.duties.nacks) || due(self.duties.feedback) {
             self.send_feedback(now, egress, effects);
         }
-        if self.prober.due().is_some_and(|at| at <= now) {
+        if due(self.prober.due()) {
             self.probe(now, tracks, egress, effects);
         }
         if self.duties.second <= now {
@@ -204,7 +206,7 @@ impl Peer {
     /// NACKs to the publisher, and when it is time what arrived.
     fn send_feedback(&mut self, now: Instant, egress: &mut Egress, effects: &mut Effects) {
         if self.line.is_none() {
-            self.duties.feedback = None;
+            (self.duties.nacks, self.duties.feedback) = (None, None);
             return;
         }
         let start = egress.buffer.len();
@@ -231,9 +233,8 @@ impl Peer {
         }
         line.send_rtcp(egress, start);
         let arrivals = self.ingress.arrivals.pending() > 0;
-        let next_feedback = arrivals.then_some(self.fed_back + period);
-        let soonest = [next, next_feedback].into_iter().flatten().min();
-        self.duties.feedback = soonest.map(|at| at.max(now + Duration::from_millis(1)));
+        self.duties.feedback = arrivals.then_some(self.fed_back + period);
+        self.duties.nacks = next.map(|at| at.max(now + Duration::from_millis(1)));
     }
 
     /// A receiver report about what it publishes, and a sender report about each stream it gets.

@@ -26,6 +26,7 @@ use crate::bwe::probe::Prober;
 use crate::data::{Intake, Outbox};
 use crate::data_track;
 use crate::forward::DownTrack;
+use crate::grid;
 use crate::line::Line;
 use crate::publish::track::Track;
 use crate::quality::Tracker;
@@ -70,7 +71,9 @@ pub(crate) struct OwnStream {
 
 /// When the periodic duties are due next.
 struct Duties {
-    /// Transport-wide feedback and NACKs to a publisher.
+    /// NACKs to a publisher.
+    nacks: Option<Instant>,
+    /// Transport-wide feedback to a publisher.
     feedback: Option<Instant>,
     /// Reports, layer supervision, time limits.
     second: Instant,
@@ -191,18 +194,20 @@ impl Peer {
             quality: Tracker::new(now),
             began: None,
             last_heard: now,
-            duties: Duties { feedback: None, second: now + Duration::from_secs(1) },
+            duties: Duties { nacks: None, feedback: None, second: now + Duration::from_secs(1) },
             scheduled: None,
             dirty: false,
             config,
         })
     }
 
-    /// When [`Peer::tick`] is due at the latest.
-    pub fn next_timeout(&self) -> Instant {
+    /// When [`Peer::tick`] is due, where what bears to wait is done together with that of other peers ([`grid`]).
+    pub fn next_timeout(&self, origin: Instant) -> Instant {
         let transport = self.transport.as_ref().map(Transport::timeout);
-        let soonest = self.duties.feedback.map_or(self.duties.second, |at| at.min(self.duties.second));
-        [Some(soonest), transport, self.prober.due()].into_iter().flatten().min().unwrap_or(soonest)
+        let (soon, later) = if self.connected { (None, transport) } else { (transport, None) };
+        let bearing = [later, self.duties.feedback].into_iter().flatten().fold(self.duties.second, Instant::min);
+        let precise = [soon, self.duties.nacks, self.prober.due()];
+        precise.into_iter().flatten().fold(grid::at_or_after(origin, bearing), Instant::min)
     }
 
     /// Adds a subscription, or changes the one there is. Gives its key.

@@ -117,7 +117,7 @@ impl Shard {
         let mut touched = std::mem::take(&mut self.touched);
         for key in touched.drain(..) {
             let before = (egress.transmits.len(), egress.buffer.len());
-            self.with_peer(now, key, egress, |peer, tracks, egress, effects| {
+            self.contain(now, key, egress, |peer, tracks, egress, effects| {
                 peer.forward(now, &batch, datagrams, tracks, egress, effects);
                 Ok(())
             });

@@ -153,8 +153,22 @@ impl Shard {
         NtpTime::from_system(wall + now.saturating_duration_since(origin))
     }
 
-    /// Runs something on one peer. A fault, or a panic, closes that peer and nobody else.
+    /// Runs something on one peer that may prove addresses and change when the peer is due.
     fn with_peer<R>(
+        &mut self,
+        now: Instant,
+        key: Key,
+        egress: &mut Egress,
+        work: impl FnOnce(&mut Peer, &mut Slab<Track>, &mut Egress, &mut Effects) -> Result<R, Fault>,
+    ) -> Option<R> {
+        let result = self.contain(now, key, egress, work)?;
+        self.follow_addresses(now, key);
+        self.schedule(key);
+        Some(result)
+    }
+
+    /// Runs something on one peer. A fault, or a panic, closes that peer and nobody else.
+    fn contain<R>(
         &mut self,
         now: Instant,
         key: Key,
@@ -166,11 +180,7 @@ impl Shard {
         let sound = (egress.transmits.len(), egress.buffer.len());
         let outcome = catch_unwind(AssertUnwindSafe(|| work(peer, tracks, egress, effects)));
         let fault = match outcome {
-            Ok(Ok(result)) => {
-                self.follow_addresses(now, key);
-                self.schedule(key);
-                return Some(result);
-            }
+            Ok(Ok(result)) => return Some(result),
             Ok(Err(fault)) => fault,
             Err(_) => {
                 egress.transmits.truncate(sound.0);
@@ -295,6 +305,25 @@ mod tests {
             shard.command(now, Command::CreatePeer { peer, room, role, options });
         }
         shard
+    }
+
+    #[test]
+    fn what_is_due_for_many_peers_is_done_at_the_same_moments() {
+        let start = Instant::now();
+        let mut shard = shard(start);
+        for number in 0..200u64 {
+            let joined = start + std::time::Duration::from_micros(number * 4_321);
+            let (room, role, options) = (RoomId(1), PeerRole::Single, PeerOptions::default());
+            shard.command(joined, Command::CreatePeer { peer: PeerId(10 + number), room, role, options });
+        }
+        let mut egress = Egress::default();
+        let mut moments = 0;
+        let begin = start + std::time::Duration::from_secs(2);
+        while let Some(due) = shard.next_timeout().filter(|due| *due < begin + std::time::Duration::from_secs(1)) {
+            shard.tick(due, &mut egress);
+            moments += u32::from(due >= begin);
+        }
+        assert!((1..=100).contains(&moments), "{moments} wake-ups in a second");
     }
 
     #[test]

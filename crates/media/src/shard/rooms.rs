@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::Shard;
 use super::timers::Timer;
 use crate::api::{Event, Kind, PeerId, RoomId};
+use crate::grid;
 use crate::slab::Key;
 use crate::speakers::Speakers;
 
@@ -29,7 +30,8 @@ impl Shard {
         if !room.watched {
             room.watched = true;
             room.speakers.window_ended(now);
-            self.timers.push(room.speakers.next_timeout(), Timer::Room(id));
+            let due = grid::at_or_after(self.epoch.0, room.speakers.next_timeout());
+            self.timers.push(due, Timer::Room(id));
         }
     }
 
@@ -46,7 +48,8 @@ impl Shard {
         // One more window after the last track is gone, so that its speaker is reported silent.
         room.watched = !tracks.is_empty();
         if room.watched {
-            self.timers.push(room.speakers.next_timeout().max(now), Timer::Room(id));
+            let due = grid::at_or_after(self.epoch.0, room.speakers.next_timeout().max(now));
+            self.timers.push(due, Timer::Room(id));
         }
     }
 

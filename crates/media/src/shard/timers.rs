@@ -49,7 +49,7 @@ impl Shard {
     /// Sees to it that the peer is ticked in time.
     pub(super) fn schedule(&mut self, key: Key) {
         let Some(peer) = self.peers.get_mut(key) else { return };
-        let due = peer.next_timeout();
+        let due = peer.next_timeout(self.epoch.0);
         if peer.scheduled.is_none_or(|at| due < at) {
             peer.scheduled = Some(due);
             self.timers.push(due, Timer::Peer(key));
