@@ -150,6 +150,9 @@ class Engine:
         priority: int,
     ) -> None: ...
     def unsubscribe(self, peer: int, track: int) -> None: ...
+    def move_subscription(self, peer: int, old: int, new: int) -> None:
+        """It goes on with another track of its kind, in the section it has: the same picture in another codec."""
+
     def publish_data(self, peer: int, track: int, handle: int) -> None:
         """A data track: packets of `peer` with this handle (1..65,535) go to its subscribers inside the engine."""
 

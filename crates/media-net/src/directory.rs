@@ -67,6 +67,7 @@ impl Directory {
             | Command::Publish { peer, .. }
             | Command::Subscribe { peer, .. }
             | Command::Unsubscribe { peer, .. }
+            | Command::MoveSubscription { peer, .. }
             | Command::SetSubscription { peer, .. }
             | Command::PublishData { peer, .. }
             | Command::SubscribeData { peer, .. }

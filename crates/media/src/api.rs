@@ -205,6 +205,13 @@ pub enum Command {
         peer: PeerId,
         track: TrackId,
     },
+    /// A subscription goes on with another track of the same kind, in the section it has: the same picture in another
+    /// codec. Without effect where there is no such subscription, or one of the other track already.
+    MoveSubscription {
+        peer: PeerId,
+        from: TrackId,
+        to: TrackId,
+    },
     SetSubscription {
         peer: PeerId,
         track: TrackId,

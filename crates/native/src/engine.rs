@@ -281,6 +281,10 @@ impl Engine {
         self.send(py, Command::Unsubscribe { peer: PeerId(peer), track: TrackId(track) })
     }
 
+    fn move_subscription(&self, py: Python<'_>, peer: u64, old: u64, new: u64) -> PyResult<()> {
+        self.send(py, Command::MoveSubscription { peer: PeerId(peer), from: TrackId(old), to: TrackId(new) })
+    }
+
     fn publish_data(&self, py: Python<'_>, peer: u64, track: u64, handle: u16) -> PyResult<()> {
         self.send(py, Command::PublishData { peer: PeerId(peer), track: TrackId(track), handle })
     }

@@ -59,6 +59,22 @@ impl DownTrack {
         }
     }
 
+    /// What comes next is another track's.
+    pub fn move_to(&mut self, id: TrackId) {
+        self.id = id;
+        self.target = None;
+        self.failed = None;
+        self.refused = false;
+        if let Some(stream) = &mut self.stream {
+            stream.change_source();
+        }
+    }
+
+    /// The subscriber was told that it cannot have what was sent then.
+    pub fn is_hopeless(&self) -> bool {
+        self.failed.is_some() || self.refused
+    }
+
     /// Chooses the layer to send by what is wanted, allowed and there. True when a key frame of it is needed.
     pub fn retarget(&mut self, track: &Track) -> bool {
         let before = self.target;
@@ -86,9 +102,10 @@ impl DownTrack {
         track.best_alive(wanted.min(self.allowed?.layer))
     }
 
-    /// The highest quality this subscription makes the publisher send.
+    /// The highest quality this subscription makes the publisher send; nothing where it cannot have it.
     pub fn wanted_quality(&self, track: &Track) -> Option<Quality> {
-        if !self.settings.enabled {
+        let undecodable = self.failed.is_some() && self.failed == track.codec;
+        if !self.settings.enabled || undecodable || self.refused {
             return None;
         }
         let SubscriptionSettings { quality, width, height, .. } = self.settings;

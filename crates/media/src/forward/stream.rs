@@ -39,6 +39,8 @@ pub(crate) struct DownStream {
     repair: Option<HeaderTemplate>,
     repair_index: u64,
     rewriter: Rewriter,
+    /// The rewriter's numbers are another source's: the next packet begins a run.
+    source_changed: bool,
     /// Packets of the rewriter's layer are being sent (not: paused, or before the first key frame).
     flowing: bool,
     history: History,
@@ -63,6 +65,7 @@ impl DownStream {
             repair: None,
             repair_index: 1,
             rewriter: Rewriter::new(binding.first_timestamp),
+            source_changed: false,
             flowing: false,
             history: History::new(now, video),
             temporal: TEMPORAL as u8 - 1,
@@ -99,6 +102,14 @@ impl DownStream {
             self.binding.extensions = extensions;
             self.codec = None;
         }
+    }
+
+    /// Packets of another source follow, in another codec maybe; nothing before its first key frame.
+    pub fn change_source(&mut self) {
+        self.source_changed = true;
+        self.flowing = false;
+        self.selector.stop();
+        self.codec = None;
     }
 
     /// Makes the templates for what the publisher sends now.
@@ -288,20 +299,21 @@ impl DownStream {
 
     fn begin(&mut self, now: Instant, track: &Track, source: &Source) {
         let timestamp = match self.rewriter.layer() {
+            Some(_) if self.source_changed => self.by_arrival(now, track),
             None => self.rewriter.last_timestamp(),
             Some(layer) if layer == source.layer => source.timestamp.wrapping_add(self.rewriter.timestamp_offset()),
             Some(layer) => self.aligned(now, track, layer, source),
         };
         self.rewriter.begin(source, timestamp);
+        self.source_changed = false;
         self.flowing = true;
     }
 
     /// The timestamp of another layer's packet on our line: by the sender's reports where both layers have one, else by
     /// the time since the last packet.
     fn aligned(&self, now: Instant, track: &Track, from: u8, source: &Source) -> u32 {
-        let rate = track.codec.map_or(90_000, Codec::clock_rate);
-        let elapsed = now.saturating_duration_since(self.last_sent).as_micros() as u64;
-        let by_arrival = self.rewriter.last_timestamp().wrapping_add((elapsed * u64::from(rate) / 1_000_000) as u32);
+        let rate = clock_rate(track);
+        let by_arrival = self.by_arrival(now, track);
         let anchors = (track.layer(from).and_then(|l| l.anchor), track.layer(source.layer).and_then(|l| l.anchor));
         let (Some(old), Some(new)) = anchors else { return by_arrival };
         let on_old_layer = old.timestamp_at(new.ntp_at(source.timestamp, rate), rate);
@@ -309,6 +321,12 @@ impl DownStream {
         // Reports that contradict the arrival by a second are broken.
         let apart = (by_reports.wrapping_sub(by_arrival) as i32).unsigned_abs();
         if apart > rate { by_arrival } else { by_reports }
+    }
+
+    /// The timestamp of this moment by the time since the last packet.
+    fn by_arrival(&self, now: Instant, track: &Track) -> u32 {
+        let elapsed = now.saturating_duration_since(self.last_sent).as_micros() as u64;
+        self.rewriter.last_timestamp().wrapping_add((elapsed * u64::from(clock_rate(track)) / 1_000_000) as u32)
     }
 
     #[inline]
@@ -453,6 +471,10 @@ impl DownStream {
             octets: self.octets,
         })
     }
+}
+
+fn clock_rate(track: &Track) -> u32 {
+    track.codec.map_or(90_000, Codec::clock_rate)
 }
 
 /// Appends padding to the packet that begins at `start` and says so in its header.

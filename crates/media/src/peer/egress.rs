@@ -67,6 +67,7 @@ impl Peer {
             }
             if fails && down.failed != track.codec {
                 down.failed = track.codec;
+                effects.wanted_changed(down.track);
                 effects.events.push(no_codec(self.id, down.id));
             }
         }

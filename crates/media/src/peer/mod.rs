@@ -224,6 +224,20 @@ impl Peer {
         (down, true)
     }
 
+    /// Goes on with another track of the same kind. Gives the down track and the track it was of; none where it cannot.
+    pub fn move_subscription(&mut self, from: TrackId, key: Key, track: &Track) -> Option<(Key, Key)> {
+        let down = *self.down_of.get(&from)?;
+        let moved = self.downs.get_mut(down).filter(|moved| moved.video == track.is_video())?;
+        if self.down_of.contains_key(&track.id) {
+            return None;
+        }
+        let old = std::mem::replace(&mut moved.track, key);
+        moved.move_to(track.id);
+        self.down_of.remove(&from);
+        self.down_of.insert(track.id, down);
+        Some((down, old))
+    }
+
     /// Chooses the layer of a down track anew. Gives the layer whose key frame it now needs: none before the peer can
     /// decrypt one, as it would be lost and the next not be asked for that soon.
     pub fn retarget(&mut self, down: Key, track: &Track) -> Option<u8> {

@@ -31,6 +31,7 @@ impl Shard {
             Command::SetMuted { track, muted } => self.set_muted(now, track, muted),
             Command::Subscribe { peer, track, settings } => self.subscribe(now, peer, track, settings),
             Command::Unsubscribe { peer, track } => self.unsubscribe(now, peer, track),
+            Command::MoveSubscription { peer, from, to } => self.move_subscription(now, peer, from, to),
             Command::SetSubscription { peer, track, settings } => self.set_subscription(now, peer, track, settings),
             Command::PublishData { peer, track, handle } => self.publish_data(peer, track, handle),
             Command::UnpublishData { track } => self.unpublish_data(track),
@@ -213,6 +214,9 @@ impl Shard {
         for down in bound.iter().filter_map(|down| peer.downs.get_mut(*down).map(|down| down.track)) {
             self.effects.layers_changed(down);
         }
+        for (_, down) in peer.downs.iter().filter(|(_, down)| down.is_hopeless()) {
+            self.effects.wanted_changed(down.track);
+        }
         self.timers.wake(now);
     }
 
@@ -293,6 +297,23 @@ impl Shard {
             track.subscribers.retain(|subscriber| subscriber.down != down || subscriber.peer != key);
         }
         self.effects.wanted_changed(removed.track);
+        self.timers.wake(now);
+    }
+
+    fn move_subscription(&mut self, now: Instant, id: PeerId, from: TrackId, to: TrackId) {
+        let Some(key) = self.peer_of.get(&id).copied() else { return };
+        let Some(new) = self.track_of.get(&to).copied() else { return };
+        let (Some(peer), Some(track)) = (self.peers.get_mut(key), self.tracks.get_mut(new)) else { return };
+        let Some((down, old)) = peer.move_subscription(from, new, track) else { return };
+        track.subscribers.push(Subscriber { peer: key, down });
+        if let Some(track) = self.tracks.get_mut(old) {
+            track.subscribers.retain(|subscriber| subscriber.down != down || subscriber.peer != key);
+        }
+        for track in [old, new] {
+            self.effects.wanted_changed(track);
+        }
+        self.effects.layers_changed(new);
+        self.effects.needs_section(key);
         self.timers.wake(now);
     }
 

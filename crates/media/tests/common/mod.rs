@@ -21,6 +21,7 @@ use str0m::{Candidate, Input, Output, Rtc, RtcConfig};
 pub const SERVER: &str = "127.0.0.1:7882";
 pub const OPUS: u8 = 111;
 pub const VP8: u8 = 96;
+pub const H264: u8 = 127;
 
 pub struct Client {
     pub id: PeerId,
@@ -358,7 +359,7 @@ impl World {
         let write =
             RtpWrite::new(packet.payload_type.into(), packet.sequence.into(), packet.timestamp, now, packet.payload)
                 .marker(packet.marker)
-                .nackable(packet.payload_type == VP8)
+                .nackable(packet.payload_type != OPUS)
                 .ext_vals(extensions);
         stream.write_rtp(write);
         let _ = client.rtc.handle_input(Input::Timeout(now));
@@ -440,6 +441,13 @@ pub fn send_video(api: &mut str0m::change::SdpApi<'_>, rids: &[&str]) -> Mid {
 }
 
 /// A VP8 packet: 15-bit picture id, TL0PICIDX, no temporal layers.
+/// One NAL unit in a packet; a key frame begins with a parameter set.
+pub fn h264(key: bool, fill: u8, len: usize) -> Vec<u8> {
+    let mut payload = vec![if key { 0x67 } else { 0x41 }];
+    payload.resize(len, fill);
+    payload
+}
+
 pub fn vp8(key: bool, first: bool, picture: u16, tl0: u8, fill: u8, len: usize) -> Vec<u8> {
     let start = if first { 0x10 } else { 0 };
     let mut payload = vec![0x80 | start, 0xE0, 0x80 | (picture >> 8) as u8, picture as u8, tl0, 0];

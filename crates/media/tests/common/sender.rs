@@ -3,13 +3,15 @@
 use auralink_media::api::*;
 use str0m::media::Mid;
 
-use super::{OPUS, Rtp, VP8, World, vp8};
+use super::{OPUS, Rtp, VP8, World, h264, vp8};
 
 /// Sends audio every 20 ms and, on each layer, a video frame of three packets every 40 ms: a key frame when asked for.
 pub struct Sender {
     pub audio: Option<Mid>,
     pub video: Option<Mid>,
     pub layers: Vec<VideoLayer>,
+    /// Of its video: VP8 or H264.
+    pub payload_type: u8,
 }
 
 pub struct VideoLayer {
@@ -33,7 +35,7 @@ impl Sender {
             packet: 300 + 300 * index,
         };
         let rids: Vec<_> = if rids.is_empty() { vec![None] } else { rids.iter().map(|rid| Some(*rid)).collect() };
-        Sender { audio, video, layers: rids.into_iter().enumerate().map(layer).collect() }
+        Sender { audio, video, layers: rids.into_iter().enumerate().map(layer).collect(), payload_type: VP8 }
     }
 
     pub fn step(&mut self, world: &mut World, index: usize, ms: u64) {
@@ -45,16 +47,21 @@ impl Sender {
             world.write_rtp(index, mid, None, packet);
         }
         let (Some(mid), 0) = (self.video, ms % 40) else { return };
-        let requests = std::mem::take(&mut world.clients[index].keyframe_requests);
+        let asked = std::mem::take(&mut world.clients[index].keyframe_requests);
+        let (requests, others): (Vec<_>, Vec<_>) = asked.into_iter().partition(|(at, _)| *at == mid);
+        world.clients[index].keyframe_requests = others;
         for layer in self.layers.iter_mut().filter(|layer| layer.sending) {
-            let key = requests.iter().any(|(at, rid)| *at == mid && rid.as_deref() == layer.rid);
+            let key = requests.iter().any(|(_, rid)| rid.as_deref() == layer.rid);
             for part in 0..3 {
                 let fill = layer.rid.map_or(b'v', |rid| rid.as_bytes()[0]);
-                let payload = vp8(key, part == 0, layer.frames, layer.frames as u8, fill, layer.packet);
+                let payload = match self.payload_type {
+                    VP8 => vp8(key, part == 0, layer.frames, layer.frames as u8, fill, layer.packet),
+                    _ => h264(key && part == 0, fill, layer.packet),
+                };
                 let timestamp = layer.base.wrapping_add(elapsed as u32 * 90);
                 let (sequence, marker) = (layer.sequence, part == 2);
                 layer.sequence += 1;
-                let packet = Rtp { payload_type: VP8, sequence, timestamp, marker, payload, level: None };
+                let packet = Rtp { payload_type: self.payload_type, sequence, timestamp, marker, payload, level: None };
                 world.write_rtp(index, mid, layer.rid, packet);
             }
             layer.frames += 1;
