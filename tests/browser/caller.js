@@ -25,8 +25,9 @@
   ];
 
   async function connect(url, token, options = {}) {
-    const { e2ee, singlePeerConnection, ...rest } = options;
+    const { e2ee, singlePeerConnection, undecodable, ...rest } = options;
     const roomOptions = { ...rest };
+    if (undecodable) forget(undecodable);
     if (singlePeerConnection !== undefined) roomOptions.singlePeerConnection = singlePeerConnection;
     if (e2ee) {
       state.keys = new ExternalE2EEKeyProvider();
@@ -55,6 +56,19 @@
     if (e2ee) await room.setE2EEEnabled(true);
     await room.connect(url, token, { autoSubscribe: options.autoSubscribe ?? true });
     return room.localParticipant.sid;
+  }
+
+  // As on a device that has no decoder for this codec.
+  function forget(mimeType) {
+    const others = RTCRtpReceiver.getCapabilities("video").codecs.filter((codec) => codec.mimeType !== mimeType);
+    for (const name of ["createOffer", "createAnswer"]) {
+      const original = RTCPeerConnection.prototype[name];
+      RTCPeerConnection.prototype[name] = function (...given) {
+        const receiving = this.getTransceivers().filter((t) => t.receiver.track.kind === "video" && t.direction !== "sendonly");
+        for (const transceiver of receiving) transceiver.setCodecPreferences(others);
+        return original.apply(this, given);
+      };
+    }
   }
 
   const hex = (bytes) => [...bytes].map((b) => b.toString(16).padStart(2, "0")).join("");
@@ -146,13 +160,15 @@
     return seen;
   }
 
-  async function sendsOnly(rids) {
-    await until(`only ${rids} are sent`, async () => {
+  // `what`: "rid" of layers, or "mime" of codecs.
+  async function sendsOnly(wanted, what = "rid") {
+    await until(`only ${wanted} are sent`, async () => {
       const first = await outbound();
       await wait(800);
       const now = await outbound();
-      const rising = now.filter((o) => o.frames > (first.find((f) => f.rid === o.rid && f.mime === o.mime)?.frames ?? 0)).map((o) => o.rid);
-      return { done: rising.sort().join() === [...rids].sort().join(), rising };
+      const sent = now.filter((o) => o.frames > (first.find((f) => f.rid === o.rid && f.mime === o.mime)?.frames ?? 0));
+      const rising = [...new Set(sent.map((o) => o[what]))];
+      return { done: rising.sort().join() === [...wanted].sort().join(), rising };
     });
   }
 

@@ -123,3 +123,39 @@ async def test_the_first_codec_is_what_subscribers_get_while_they_can(call: Call
     await ada("publishVideo", {"videoCodec": "vp9", "backupCodec": True}, {"width": 640, "height": 360})
     await bob("receives", "ada", "camera")
     assert (await bob("codec", "ada", "camera")).lower() == "video/vp9"
+
+
+_SIMULCAST = 1
+"""BackupCodecPolicy: both codecs are sent; without it a small call uses the backup for all once somebody needs it."""
+
+
+async def test_who_has_no_decoder_for_the_first_codec_gets_the_backup(call: Call, path: dict[str, bool]) -> None:
+    ada, bob = await call("ada", dynacast=True, **path), await call("bob", **path)
+    await ada("publishVideo", {"videoCodec": "vp9", "backupCodecPolicy": _SIMULCAST}, {"width": 640, "height": 360})
+    await bob("receives", "ada", "camera")
+    await ada("sendsOnly", ["video/VP9"], "mime")
+
+    eve = await call("eve", undecodable="video/VP9", **path)
+    await eve("receives", "ada", "camera")
+    assert await eve("codec", "ada", "camera") == "video/VP8"
+    await ada("sendsOnly", ["video/VP8", "video/VP9"], "mime")
+    assert await bob("codec", "ada", "camera") == "video/VP9"
+
+    await eve("subscribe", "ada", "camera", False)
+    await ada("sendsOnly", ["video/VP9"], "mime")
+    await eve("subscribe", "ada", "camera", True)
+    await eve("receives", "ada", "camera")
+    await bob("receives", "ada", "camera")
+
+
+async def test_a_small_call_uses_the_backup_for_all_once_somebody_needs_it(call: Call) -> None:
+    ada, bob = await call("ada", dynacast=True), await call("bob")
+    await ada("publishVideo", {"videoCodec": "vp9"}, {"width": 640, "height": 360})
+    await bob("receives", "ada", "camera")
+    assert await bob("codec", "ada", "camera") == "video/VP9"
+
+    eve = await call("eve", undecodable="video/VP9")
+    await eve("receives", "ada", "camera")
+    await ada("sendsOnly", ["video/VP8"], "mime")
+    await bob("receives", "ada", "camera")
+    assert await bob("codec", "ada", "camera") == "video/VP8"

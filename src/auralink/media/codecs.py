@@ -11,9 +11,11 @@ from livekit.protocol.models import (
     TrackType,
     VideoLayer,
 )
-from livekit.protocol.rtc import AddTrackRequest
+from livekit.protocol.rtc import AddTrackRequest, SimulcastCodec
 
 _RED = "audio/red"
+_LAYERED = frozenset({"video/vp9", "video/av1"})
+"""Codecs with several spatial layers in one stream."""
 ENABLED = tuple(
     Codec(mime=mime) for mime in ("audio/opus", _RED, "video/VP8", "video/H264", "video/VP9", "video/AV1", "video/rtx")
 )
@@ -27,18 +29,15 @@ def mime_of(name: str, kind: "TrackType") -> str:
     return f"{'audio' if kind == TrackType.AUDIO else 'video'}/{name}"
 
 
-def first_choice(request: AddTrackRequest) -> str | None:
-    """The codec a video publisher wants to send. Audio stays as the client prefers it: asked for RED first, the
-    official SDK gave up more than half of its video at 20% loss and at 300 ms each way."""
-    if request.type == TrackType.AUDIO:
-        return None
-    named = [mime_of(codec.codec, request.type) for codec in request.simulcast_codecs if codec.codec]
-    return named[0] if named else None
+def preferred(info: TrackInfo, codec: SimulcastCodecInfo) -> str | None:
+    """What a video publisher wants to send. Audio stays as the client prefers it: asked for RED first, the official
+    SDK gave up more than half of its video at 20% loss and at 300 ms each way."""
+    return codec.mime_type or None if info.type == TrackType.VIDEO else None
 
 
-def expected_mime(request: AddTrackRequest, offered: Sequence[str]) -> str:
-    """What will probably come, until it does: the choice if it was offered, else the client's first."""
-    wanted = (first_choice(request) or "").lower()
+def expected_mime(wanted: str | None, offered: Sequence[str]) -> str:
+    """What will probably come, until it does: the wanted one if it was offered, else the client's first."""
+    wanted = (wanted or "").lower()
     return next((mime for mime in offered if mime.lower() == wanted), offered[0] if offered else "")
 
 
@@ -66,16 +65,43 @@ def backup_policy(request: AddTrackRequest) -> "BackupCodecPolicy":
 
 
 def layers(request: AddTrackRequest) -> list[VideoLayer]:
+    return in_order(request.layers or (request.simulcast_codecs[0].layers if request.simulcast_codecs else ()))
+
+
+def in_order(announced: Iterable[VideoLayer]) -> list[VideoLayer]:
     """Lowest quality first, whatever the order they were announced in."""
-    named = request.layers or (request.simulcast_codecs[0].layers if request.simulcast_codecs else ())
-    return sorted(named, key=lambda layer: layer.quality)
+    return sorted(announced, key=lambda layer: layer.quality)
 
 
-def of_track(request: AddTrackRequest, info: TrackInfo) -> SimulcastCodecInfo:
-    named = request.simulcast_codecs[0] if request.simulcast_codecs else None
-    return SimulcastCodecInfo(
-        mime_type=info.mime_type,
-        mid=info.mid,
-        cid=named.cid if named and named.cid else request.cid,
-        layers=(named.layers if named and named.layers else info.layers),
-    )
+def of_track(request: AddTrackRequest) -> list[SimulcastCodecInfo]:
+    """The first is what the publisher wants to send; what it names twice counts once. Clients that know nothing of
+    several codecs name none: there is one all the same."""
+    announced = list(request.simulcast_codecs) or [SimulcastCodec(cid=request.cid)]
+    infos: dict[str, SimulcastCodecInfo] = {}
+    for codec in announced:
+        mime = mime_of(codec.codec, request.type)
+        if not infos:
+            cid = codec.cid or request.cid
+        elif mime:
+            cid = codec.cid
+        else:
+            continue
+        mode = codec.video_layer_mode or _layer_mode(mime, request)
+        info = SimulcastCodecInfo(
+            mime_type=mime, cid=cid, layers=in_order(codec.layers or request.layers), video_layer_mode=mode
+        )
+        infos.setdefault(mime, info)
+    return list(infos.values())
+
+
+def _layer_mode(mime: str, request: AddTrackRequest) -> "VideoLayer.Mode":
+    if mime.lower() in _LAYERED:
+        return VideoLayer.Mode.MULTIPLE_SPATIAL_LAYERS_PER_STREAM
+    if request.type == TrackType.AUDIO and mime:
+        return VideoLayer.Mode.MODE_UNUSED
+    return VideoLayer.Mode.ONE_SPATIAL_LAYER_PER_STREAM
+
+
+def is_simulcast(first: SimulcastCodecInfo) -> bool:
+    """Does it come in several streams?"""
+    return len(first.layers) > 1 and first.video_layer_mode != VideoLayer.Mode.MULTIPLE_SPATIAL_LAYERS_PER_STREAM

@@ -1,34 +1,43 @@
-"""Dynacast: publishers are told which of their layers somebody takes, so that they send no others."""
+"""Dynacast: publishers are told which of their codecs and layers somebody takes, so that they send no others."""
 
 from collections.abc import Iterable
 
 from livekit.protocol.rtc import SignalResponse, SubscribedCodec, SubscribedQuality, SubscribedQualityUpdate
 
-from auralink.media.participant import Participant, PublishedTrack
+from auralink.media.participant import Participant, PublishedTrack, TrackCodec
 from auralink.media.qualities import QUALITIES
 
 
-def wanted(track: PublishedTrack, qualities: Iterable[str]) -> None:
-    """Somebody takes these layers, and nobody others."""
-    if track.wanted != (now := frozenset(qualities)):
-        track.wanted = now
+def wanted(track: PublishedTrack, codec: TrackCodec, qualities: Iterable[str]) -> None:
+    """Somebody takes these layers in this codec, and nobody others."""
+    if codec.wanted != (now := frozenset(qualities)):
+        codec.wanted = now
         _tell(track)
 
 
 def repeat(me: Participant) -> None:
     """After a resume: what was told while nobody listened."""
     for track in me.tracks.values():
-        if track.wanted is not None:
+        if any(codec.wanted is not None for codec in track.codecs):
             _tell(track)
 
 
 def _tell(track: PublishedTrack) -> None:
-    taken = track.wanted or frozenset()
-    qualities = [SubscribedQuality(quality=q, enabled=name in taken) for name, q in QUALITIES.items()]
-    codec = track.info.mime_type.partition("/")[2].lower()
+    told = [codec for codec in track.codecs if codec.wanted is not None]
     update = SubscribedQualityUpdate(
         track_sid=track.info.sid,
-        subscribed_qualities=qualities,
-        subscribed_codecs=[SubscribedCodec(codec=codec, qualities=qualities)],
+        # Clients that know of no codecs send the first one alone.
+        subscribed_qualities=_qualities(track.codecs[0]),
+        subscribed_codecs=[SubscribedCodec(codec=_name(codec), qualities=_qualities(codec)) for codec in told],
     )
     track.publisher.send(SignalResponse(subscribed_quality_update=update))
+
+
+def _qualities(codec: TrackCodec) -> list[SubscribedQuality]:
+    taken = codec.wanted or frozenset()
+    return [SubscribedQuality(quality=quality, enabled=name in taken) for name, quality in QUALITIES.items()]
+
+
+def _name(codec: TrackCodec) -> str:
+    """As clients write it in AddTrack: `vp8`."""
+    return codec.info.mime_type.partition("/")[2].lower()

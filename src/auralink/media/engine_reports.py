@@ -15,7 +15,7 @@ from livekit.protocol.rtc import (
     SubscriptionResponse,
 )
 
-from auralink.media import connection_quality, data, dynacast, membership, publishing, subscribing
+from auralink.media import backup, connection_quality, data, dynacast, membership, publishing, subscribing
 from auralink.media.participant import Participant, PublishedTrack
 from auralink.media.room import Room
 from auralink.media.rooms import Rooms
@@ -79,8 +79,9 @@ class EngineReports:
                 if track := room.tracks.get(track_id):
                     subscribing.bound(room, me, track)
             case ("subscription_failed", _, track_id, message):
-                log.info("media.subscription_failed", room=room.name, participant=me.sid, reason=message)
-                if track := room.tracks.get(track_id):
+                track = room.tracks.get(track_id)
+                if track and not backup.unsupported(room, me, track, track_id):
+                    log.info("media.subscription_failed", room=room.name, participant=me.sid, reason=message)
                     failed = SubscriptionResponse(track_sid=track.info.sid, err=SubscriptionError.SE_CODEC_UNSUPPORTED)
                     me.send(SignalResponse(subscription_response=failed))
             case ("stream_state", _, track_id, paused):
@@ -103,13 +104,14 @@ class EngineReports:
 
 
 def _track_event(event: "Event", room: Room, track: PublishedTrack) -> None:
+    codec = next(codec for codec in track.codecs if codec.id == event[1])
     match event:
         case ("track_started", _, mime):
-            publishing.started(room, track, mime)
+            publishing.started(room, track, codec, mime)
         case ("track_ended", _):
-            publishing.end(room, track)
+            publishing.section_ended(room, track, codec)
         case ("qualities_wanted", _, qualities):
-            dynacast.wanted(track, qualities)
+            dynacast.wanted(track, codec, qualities)
 
 
 def _closed(room: Room, me: Participant, reason: str) -> None:

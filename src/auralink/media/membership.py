@@ -46,9 +46,9 @@ def remove(room: Room, me: Participant, reason: "DisconnectReason", *, tell_othe
     room.speakers.left(me)
     if me.offers:
         me.offers.close()
-    for sid in me.subscriptions:
+    for sid in list(me.subscriptions):
         if taken := room.find_track(sid):
-            room.engine.unsubscribe(me.receiver, taken.id)
+            subscribing.drop(room, me, taken)
     for peer in me.peers:
         room.by_peer.pop(peer, None)
         room.gone_peers.append(peer)

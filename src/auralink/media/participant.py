@@ -11,6 +11,7 @@ from livekit.protocol.models import (
     DataTrackInfo,
     DisconnectReason,
     ParticipantInfo,
+    SimulcastCodecInfo,
     TrackInfo,
     TrackType,
 )
@@ -25,20 +26,49 @@ from auralink.media.tokens import VideoGrant
 from auralink.media.trickle import Candidates
 
 
-@dataclass
-class PublishedTrack:
-    """A track the server knows: announced by AddTrack, `mid` set once an offer names its m-line."""
+@dataclass(eq=False)
+class TrackCodec:
+    """A track in one codec: an m-line of the publisher's and a track of the engine's."""
 
     id: int
     """The engine's id."""
+    info: SimulcastCodecInfo
+    """The one in the track's own info; `mid` is set once an offer names its m-line."""
+    wanted: frozenset[str] | None = None
+    """Qualities the publisher was last told to send; None: nothing was told."""
+
+
+@dataclass(eq=False)
+class PublishedTrack:
+    """A track the server knows, announced by AddTrack."""
+
     cid: str
     info: TrackInfo
     request: AddTrackRequest
     publisher: "Participant"
-    mid: str = ""
+    codecs: list[TrackCodec]
+    """The one its publisher wants to send, and maybe one for those who cannot have that."""
     announced: bool = False
-    wanted: frozenset[str] | None = None
-    """Qualities the publisher was last told to send."""
+    regressed: bool = False
+    """Everybody takes its backup, as its publisher is not to send two codecs."""
+
+    @property
+    def id(self) -> int:
+        """The engine's, of its first codec."""
+        return self.codecs[0].id
+
+    @property
+    def mid(self) -> str:
+        return self.info.mid
+
+    @property
+    def backup(self) -> TrackCodec | None:
+        return self.codecs[1] if len(self.codecs) > 1 else None
+
+    @property
+    def bound(self) -> list[TrackCodec]:
+        """Those that have an m-line."""
+        return [codec for codec in self.codecs if codec.info.mid]
 
     @property
     def kind(self) -> KindName:
@@ -55,15 +85,27 @@ class DataTrack:
     publisher: "Participant"
 
 
-@dataclass
-class Subscription:
+@dataclass(frozen=True)
+class TrackSettings:
+    """How a subscriber wants a track."""
+
     enabled: bool = True
     quality: QualityName = "high"
     width: int = 0
     height: int = 0
     fps: int = 0
     priority: int = 0
+
+
+@dataclass
+class Subscription:
+    settings: TrackSettings
+    codec: TrackCodec
+    """Which of the track's it gets."""
     bound: bool = False
+    """It has an m-line."""
+    needs_backup: bool = False
+    """The subscriber cannot have the first codec."""
 
 
 @dataclass
@@ -126,7 +168,7 @@ class Participant:
     """By track sid, of tracks that exist."""
     wishes: dict[str, bool] = field(default_factory=dict)
     """Explicit (un)subscriptions by track sid, also for tracks that are not there yet."""
-    settings: dict[str, Subscription] = field(default_factory=dict)
+    settings: dict[str, TrackSettings] = field(default_factory=dict)
     """UpdateTrackSettings by track sid, kept for tracks that are not there yet."""
     permitted: dict[str, frozenset[str] | None] | None = None
     """Who may take our tracks, by identity or sid, and which (None: all); None: everybody everything."""

@@ -48,7 +48,7 @@ class Playlist:
         """Is there a section of the kind of some track that waits? False when nothing changed since it was asked."""
         free = Counter(section.kind for section in offered if section.receives)
         waiting: dict[str, str] = {}
-        for track in room.tracks.values():
+        for track in room.announced_tracks():
             subscription = me.subscriptions.get(track.info.sid)
             if subscription and subscription.bound:
                 free[track.kind] -= 1

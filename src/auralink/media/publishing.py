@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from livekit.protocol.models import TimedVersion, TrackInfo, TrackSource
 from livekit.protocol.rtc import AddTrackRequest, SignalResponse, TrackPublishedResponse, TrackUnpublishedResponse
 
-from auralink.media import codecs, subscribing
+from auralink.media import backup, codecs, subscribing
 from auralink.media.engine import OfferedSection, SourceName
-from auralink.media.participant import Participant, PublishedTrack
+from auralink.media.participant import Participant, PublishedTrack, TrackCodec
 from auralink.media.qualities import QUALITY_NAMES
 from auralink.media.room import Room
 from auralink.media.sids import track_sid
@@ -29,6 +29,7 @@ STREAMS: dict[int, str] = {
 
 
 def add_track(room: Room, me: Participant, request: AddTrackRequest) -> PublishedTrack:
+    named = codecs.of_track(request)
     info = TrackInfo(
         sid=track_sid(request.type, request.source),
         type=request.type,
@@ -36,10 +37,11 @@ def add_track(room: Room, me: Participant, request: AddTrackRequest) -> Publishe
         muted=request.muted,
         width=request.width,
         height=request.height,
-        simulcast=len(request.layers) > 1 or any(len(c.layers) > 1 for c in request.simulcast_codecs),
+        simulcast=codecs.is_simulcast(named[0]),
         disable_dtx=request.disable_dtx,
         source=request.source,
         layers=codecs.layers(request),
+        codecs=named,
         stereo=request.stereo,
         disable_red=request.disable_red,
         encryption=request.encryption,
@@ -49,58 +51,92 @@ def add_track(room: Room, me: Participant, request: AddTrackRequest) -> Publishe
         packet_trailer_features=request.packet_trailer_features,
         version=TimedVersion(unix_micro=time.time_ns() // 1_000),
     )
-    track = PublishedTrack(room.ids.next(), request.cid, info, request, me)
-    me.tracks[info.sid] = track
-    room.engine.expect(
-        me.peer,
-        cids=sorted(_cids(request)),
-        kind=track.kind,
-        mime=codecs.first_choice(request),
-        stereo=request.stereo,
-        disable_dtx=request.disable_dtx,
-        disable_red=request.disable_red,
+    track = PublishedTrack(
+        request.cid, info, request, me, [TrackCodec(room.ids.next(), codec) for codec in info.codecs]
     )
+    me.tracks[info.sid] = track
+    for codec in track.codecs:
+        _expect(room, track, codec)
     me.send(SignalResponse(track_published=TrackPublishedResponse(cid=request.cid, track=info)))
     return track
+
+
+def add_codec(room: Room, track: PublishedTrack, request: AddTrackRequest) -> None:
+    """The publisher is about to send a codec that it announced with the track; others are ignored, as by LiveKit."""
+    for named in request.simulcast_codecs:
+        mime = codecs.mime_of(named.codec, track.info.type).lower()
+        codec = next((c for c in track.codecs[1:] if c.info.mime_type.lower() == mime), None)
+        if codec is None:
+            continue
+        codec.info.cid = named.cid
+        if named.layers:
+            del codec.info.layers[:]
+            codec.info.layers.extend(codecs.in_order(named.layers))
+        _expect(room, track, codec)
+    track.publisher.send(SignalResponse(track_published=TrackPublishedResponse(cid=request.cid, track=track.info)))
+
+
+def _expect(room: Room, track: PublishedTrack, codec: TrackCodec) -> None:
+    if cids := _cids(track, codec):
+        room.engine.expect(
+            track.publisher.peer,
+            cids=sorted(cids),
+            kind=track.kind,
+            mime=codecs.preferred(track.info, codec.info),
+            stereo=track.request.stereo,
+            disable_dtx=track.request.disable_dtx,
+            disable_red=track.request.disable_red,
+        )
 
 
 def match_sections(room: Room, me: Participant, sections: Iterable[OfferedSection]) -> None:
     """Give m-lines their tracks: by the cid in the msid, else the first of that kind nobody claims."""
     sections = list(sections)
-    bound = {t.mid for t in me.tracks.values() if t.mid}
-    free = [s for s in sections if s["mid"] not in bound]
-    named = {s["cid"] for s in sections}
-    for section in free:
-        waiting = [t for t in me.tracks.values() if not t.mid and t.kind == section["kind"]]
-        track = next((t for t in waiting if section["cid"] in _cids(t.request)), None)
-        if track is None and section["mid"] not in me.used_mids:
-            track = next((t for t in waiting if not (_cids(t.request) & named)), None)
-        if track:
-            _bind(room, track, section)
+    carrying = {codec.info.mid for track in me.tracks.values() for codec in track.bound}
+    named = {section["cid"] for section in sections}
+    for section in sections:
+        if section["mid"] in carrying:
+            continue
+        waiting = [
+            (track, codec, cids)
+            for track in me.tracks.values()
+            for codec in track.codecs
+            if track.kind == section["kind"] and not codec.info.mid and (cids := _cids(track, codec))
+        ]
+        found = next((entry for entry in waiting if section["cid"] in entry[2]), None)
+        if found is None and section["mid"] not in me.used_mids:
+            found = next((entry for entry in waiting if not entry[2] & named), None)
+        if found:
+            track, codec, _ = found
+            _bind(room, track, codec, section)
 
 
-def _bind(room: Room, track: PublishedTrack, section: OfferedSection) -> None:
+def _bind(room: Room, track: PublishedTrack, codec: TrackCodec, section: OfferedSection) -> None:
     info, me = track.info, track.publisher
-    track.mid = info.mid = section["mid"]
-    me.used_mids.add(track.mid)
-    info.mime_type = codecs.expected_mime(track.request, section["codecs"])
-    del info.codecs[:]
-    info.codecs.append(codecs.of_track(track.request, info))
-    room.tracks[track.id] = track
-    room.by_track[track.id] = room
+    codec.info.mid = section["mid"]
+    codec.info.mime_type = codecs.expected_mime(codecs.preferred(info, codec.info), section["codecs"])
+    me.used_mids.add(codec.info.mid)
+    room.tracks[codec.id] = track
+    room.by_track[codec.id] = room
+    layers = codec.info.layers or info.layers
     room.engine.publish(
         me.peer,
-        track.id,
-        mid=track.mid,
+        codec.id,
+        mid=codec.info.mid,
         sid=info.sid,
         stream_id=f"{me.sid}|{info.sid}",
         kind=section["kind"],
         source=SOURCES.get(info.source, "unknown"),
         muted=info.muted,
-        layers=[(QUALITY_NAMES.get(v.quality, "high"), v.width, v.height, v.bitrate) for v in info.layers],
+        layers=[(QUALITY_NAMES.get(v.quality, "high"), v.width, v.height, v.bitrate) for v in layers],
     )
-    if me.active:
-        announce(room, track)
+    if codec is track.codecs[0]:
+        info.mid, info.mime_type = codec.info.mid, codec.info.mime_type
+        if me.active:
+            announce(room, track)
+    else:
+        backup.published(room, track)
+        _tell_changed(room, track)
 
 
 def announce(room: Room, track: PublishedTrack) -> None:
@@ -117,24 +153,40 @@ def announce(room: Room, track: PublishedTrack) -> None:
     room.tell_changed()
 
 
-def started(room: Room, track: PublishedTrack, mime: str) -> None:
+def started(room: Room, track: PublishedTrack, codec: TrackCodec, mime: str) -> None:
     """Its first packets are here, of this codec."""
-    if track.info.mime_type == mime:
+    first = codec is track.codecs[0]
+    if codec.info.mime_type != mime:
+        codec.info.mime_type = mime
+        if first:
+            track.info.mime_type = mime
+        _tell_changed(room, track)
+    if not first:
+        backup.started(room, track)
+
+
+def section_ended(room: Room, track: PublishedTrack, codec: TrackCodec) -> None:
+    """The publisher stopped the m-line. A backup may come again, in another one."""
+    if codec is track.codecs[0]:
+        end(room, track)
         return
-    track.info.mime_type = mime
-    track.info.codecs[0].mime_type = mime
-    if track.announced:
-        track.publisher.touch()
-        room.broadcast_participant(track.publisher)
+    del room.tracks[codec.id], room.by_track[codec.id]
+    gone = codec.id
+    codec.info.mid = codec.info.cid = ""
+    codec.wanted = None
+    backup.withdrawn(room, track)
+    room.engine.unpublish(gone)
+    codec.id = room.ids.next()
+    _tell_changed(room, track)
 
 
 def end(room: Room, track: PublishedTrack, *, leaving: bool = False) -> None:
     """Its publisher sends it no more, or may not; `leaving`: it is about to go, and all will be told that."""
     me = track.publisher
     me.tracks.pop(track.info.sid, None)
-    if room.tracks.pop(track.id, None):
-        room.by_track.pop(track.id, None)
-        room.engine.unpublish(track.id)
+    for codec in track.bound:
+        del room.tracks[codec.id], room.by_track[codec.id]
+        room.engine.unpublish(codec.id)
     for other in room.participants.values():
         if taken := track.info.sid in other.subscriptions:
             other.sent_less()
@@ -159,12 +211,18 @@ def set_muted(room: Room, track: PublishedTrack, muted: bool) -> None:
     if track.info.muted == muted:
         return
     track.info.muted = muted
-    if track.mid:
-        room.engine.set_muted(track.id, muted)
+    for codec in track.bound:
+        room.engine.set_muted(codec.id, muted)
+    _tell_changed(room, track)
+
+
+def _tell_changed(room: Room, track: PublishedTrack) -> None:
     if track.announced:
         track.publisher.touch()
         room.broadcast_participant(track.publisher)
 
 
-def _cids(request: AddTrackRequest) -> set[str]:
-    return {request.cid, *(c.cid for c in request.simulcast_codecs if c.cid)}
+def _cids(track: PublishedTrack, codec: TrackCodec) -> set[str]:
+    """What an offer may call it; nothing while its publisher has not said that it will send it."""
+    own = {codec.info.cid} if codec.info.cid else set()
+    return own | {track.cid} if codec is track.codecs[0] else own

@@ -111,7 +111,7 @@ class Room:
     """By identity."""
     by_peer: dict[int, Participant] = field(default_factory=dict)
     tracks: dict[int, PublishedTrack] = field(default_factory=dict)
-    """By the engine's id."""
+    """By the engine's id of each of its codecs that has an m-line."""
     by_track: "dict[int, Room]" = field(default_factory=dict)
     """The rooms of all tracks of this server, by the engine's id."""
     sif_trailer: bytes = b""
@@ -181,7 +181,7 @@ class Room:
         return None
 
     def announced_tracks(self) -> list[PublishedTrack]:
-        return [t for t in self.tracks.values() if t.announced]
+        return [track for participant in self.participants.values() for track in participant.announced_tracks()]
 
     def spoke(self, levels: Iterable[tuple[int, float, bool]]) -> None:
         """The engine's report: peer, level, whether it speaks."""

@@ -25,7 +25,7 @@ from livekit.protocol.rtc import (
 
 from auralink.media import blobs, codecs, data, membership, publishing, subscribing
 from auralink.media.limits import Limits
-from auralink.media.participant import Participant, Subscription
+from auralink.media.participant import Participant, TrackSettings
 from auralink.media.qualities import QUALITY_NAMES
 from auralink.media.room import Room, leave
 from auralink.media.simulate import simulate
@@ -120,7 +120,10 @@ class Session:
             response = RequestResponse(reason=reason, message=message, add_track=echo)
             me.send(SignalResponse(request_response=response))
             return
-        publishing.add_track(self.room, me, request)
+        if request.sid:
+            publishing.add_codec(self.room, me.tracks[request.sid], request)
+        else:
+            publishing.add_track(self.room, me, request)
         publishing.match_sections(self.room, me, me.sections)
 
     def _refusal(self, request: AddTrackRequest) -> "tuple[RequestResponse.Reason, str] | None":
@@ -135,12 +138,12 @@ class Session:
             return RequestResponse.LIMIT_EXCEEDED, "too many layers"
         if not me.grant.may_publish(request.source):
             return RequestResponse.NOT_ALLOWED, "publishing is not allowed"
+        if request.sid:
+            return None if request.sid in me.tracks else (RequestResponse.NOT_FOUND, "no such track")
         if len(pending) >= _MAX_PENDING_TRACKS or len(me.tracks) >= self._limits.tracks_per_participant:
             return RequestResponse.LIMIT_EXCEEDED, "too many tracks"
         if any(t.cid == request.cid for t in pending):
             return RequestResponse.QUEUED, "this track is waiting already"
-        if request.sid:
-            return RequestResponse.UNSUPPORTED_TYPE, "a second codec of a track is not supported"
         return None
 
     def _mute(self, request: SignalRequest) -> None:
@@ -164,7 +167,7 @@ class Session:
             quality = "high" if update.width else QUALITY_NAMES.get(update.quality, "high")
             size = min(update.width, 65_535), min(update.height, 65_535)
             fps, priority = min(update.fps, 1_000), min(update.priority, 255)
-            subscribing.configure(self.room, self.me, sid, Subscription(not off, quality, *size, fps, priority))
+            subscribing.configure(self.room, self.me, sid, TrackSettings(not off, quality, *size, fps, priority))
 
     def _leave(self) -> None:
         membership.remove(self.room, self.me, DisconnectReason.CLIENT_INITIATED)

@@ -9,7 +9,8 @@ from livekit.protocol.rtc import (
     TrackSubscribed,
 )
 
-from auralink.media.participant import Participant, PublishedTrack, Subscription
+from auralink.media import backup
+from auralink.media.participant import Participant, PublishedTrack, Subscription, TrackSettings
 from auralink.media.room import Room
 
 
@@ -31,13 +32,14 @@ def follow_wishes(room: Room, me: Participant, track: PublishedTrack) -> None:
     wished = track.announced and me.grant.can_subscribe and me.wishes.get(sid, me.auto_subscribe) and not mine
     wanted = wished and _permitted(me, track)
     if wanted and sid not in me.subscriptions:
-        settings = me.settings.get(sid) or Subscription(quality="low" if me.adaptive_stream else "high")
+        settings = me.settings.get(sid) or TrackSettings(quality="low" if me.adaptive_stream else "high")
+        codec = backup.codec_for(track, needs_backup=False)
         if not me.takes(track.publisher):
             _first_taken(room, me, track.publisher)
-        me.subscriptions[sid] = settings
+        me.subscriptions[sid] = Subscription(settings, codec)
         room.engine.subscribe(
             me.receiver,
-            track.id,
+            codec.id,
             enabled=settings.enabled,
             quality=settings.quality,
             width=settings.width,
@@ -46,8 +48,7 @@ def follow_wishes(room: Room, me: Participant, track: PublishedTrack) -> None:
             priority=settings.priority,
         )
     elif not wanted and sid in me.subscriptions:
-        del me.subscriptions[sid]
-        room.engine.unsubscribe(me.receiver, track.id)
+        drop(room, me, track)
         me.sent_less()
         if not me.takes(track.publisher):
             room.speakers.unheard(me, track.publisher)
@@ -69,15 +70,19 @@ def wish(room: Room, me: Participant, sids: Iterable[str], subscribe: bool) -> N
             follow_wishes(room, me, track)
 
 
-def configure(room: Room, me: Participant, sid: str, settings: Subscription) -> None:
+def drop(room: Room, me: Participant, track: PublishedTrack) -> None:
+    """Ends a subscription."""
+    room.engine.unsubscribe(me.receiver, me.subscriptions.pop(track.info.sid).codec.id)
+    backup.ask(room, track)
+
+
+def configure(room: Room, me: Participant, sid: str, settings: TrackSettings) -> None:
     me.settings[sid] = settings
-    track = room.find_track(sid)
-    if track and sid in me.subscriptions:
-        settings.bound = me.subscriptions[sid].bound
-        me.subscriptions[sid] = settings
+    if subscription := me.subscriptions.get(sid):
+        subscription.settings = settings
         room.engine.set_subscription(
             me.receiver,
-            track.id,
+            subscription.codec.id,
             enabled=settings.enabled,
             quality=settings.quality,
             width=settings.width,
