@@ -161,4 +161,5 @@ class Engine:
         """`handle` is what packets of the track say towards this subscriber."""
 
     def unsubscribe_data(self, peer: int, track: int) -> None: ...
-    def send_data(self, peers: list[int], channel: ChannelLabel, payload: bytes) -> None: ...
+    def send_data(self, peers: list[int], channel: ChannelLabel, payload: bytes) -> bool:
+        """False: the shard does not keep up, nothing was sent to anybody; EngineFull is never raised."""

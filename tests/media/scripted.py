@@ -29,6 +29,13 @@ class ScriptedEngine:
 
     def __init__(self) -> None:
         self.commands: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self.full = False
+        """It takes no data now."""
+
+    def send_data(self, *arguments: Any) -> bool:
+        if not self.full:
+            self.commands.append(("send_data", arguments, {}))
+        return not self.full
 
     def __getattr__(self, name: str) -> Any:
         def command(*arguments: Any, **options: Any) -> None:

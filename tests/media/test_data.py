@@ -9,6 +9,7 @@ from livekit.protocol.models import (
     ChatMessage,
     DataPacket,
     DataStream,
+    DisconnectReason,
     EncryptedPacket,
     Encryption,
     Transcription,
@@ -17,7 +18,8 @@ from livekit.protocol.models import (
 from livekit.protocol.rtc import DataChannelReceiveState, JoinRequest, LeaveRequest, SignalRequest, SyncState
 from tests.media.scripted import Client, Server
 
-from auralink.media import data
+from auralink.media import data, membership
+from auralink.media.data_out import MAX_WAITING_BYTES, RETRY_S
 from auralink.media.keys import PLATFORM
 from auralink.media.replay import Destinations, ReliableHistory, ReplayBudget, ReplayLimits
 from auralink.media.session import Session
@@ -270,3 +272,57 @@ def test_a_slow_reader_may_come_back() -> None:
     server.reports.handle(("peer_closed", ann.me.peer, "slow_reader", "reads too slowly"))
     assert client.of("leave")[0].action == LeaveRequest.Action.RECONNECT
     assert client.closed
+
+
+def crowded() -> tuple[Server, Session, Session, Client]:
+    """The engine takes no more data for now."""
+    server = Server()
+    ann, _ = server.join("ann")
+    bob, client = server.join("bob")
+    server.engine.full = True
+    return server, ann, bob, client
+
+
+def test_reliable_messages_wait_in_order_while_the_engine_takes_none() -> None:
+    server, ann, _, _ = crowded()
+    sent = Sent(server)
+    for number in range(3):
+        say(server, ann, user(b"%d" % number))
+    server.clock.advance(1)
+    assert not sent.take()
+    server.engine.full = False
+    say(server, ann, user(b"3"))
+    assert not sent.take(), "not before those that wait"
+    server.clock.advance(RETRY_S)
+    assert [packet.user.payload for _, _, packet in sent.take()] == [b"0", b"1", b"2", b"3"]
+    say(server, ann, user(b"4"))
+    assert [packet.user.payload for _, _, packet in sent.take()] == [b"4"]
+
+
+def test_lossy_messages_do_not_wait() -> None:
+    server, ann, _, _ = crowded()
+    sent = Sent(server)
+    say(server, ann, user(b"old"), "_lossy")
+    server.engine.full = False
+    server.clock.advance(RETRY_S)
+    assert not sent.take()
+
+
+def test_who_would_miss_a_reliable_message_has_to_connect_anew() -> None:
+    server, ann, bob, client = crowded()
+    for _ in range(MAX_WAITING_BYTES // 60_000 + 1):
+        say(server, ann, user(bytes(60_000)))
+    (leave,) = client.of("leave")
+    assert leave.action == LeaveRequest.Action.RECONNECT
+    assert client.closed
+    assert bob.me.identity not in ann.room.participants
+
+
+def test_what_waits_ends_with_its_room() -> None:
+    server, ann, _, _ = crowded()
+    sent = len(server.engine.named("send_data"))
+    say(server, ann, user())
+    membership.close(ann.room, DisconnectReason.ROOM_DELETED)
+    server.engine.full = False
+    server.clock.advance(RETRY_S)
+    assert len(server.engine.named("send_data")) == sent

@@ -27,7 +27,9 @@ async def perform(
     server: Server, session: Session, then: Callable[[RpcRequest], None], *, payload: str = "hi", timeout_ms: int = 0
 ) -> str:
     """Call `shout` and let the client act once it has the request."""
-    call = asyncio.create_task(session.me.calls.perform(server.engine, session.me.peer, "shout", payload, timeout_ms))
+    call = asyncio.create_task(
+        session.me.calls.perform(session.room.data_out, session.me.peer, "shout", payload, timeout_ms)
+    )
     await asyncio.sleep(0)
     then(called(server))
     return await asyncio.wait_for(call, 5)

@@ -128,6 +128,16 @@ def test_a_handle_that_no_packet_can_carry_is_refused(engine: _native.Engine, ha
         engine.publish_data(1, 1, handle)
 
 
+def test_data_for_a_shard_that_does_not_keep_up_are_refused(engine: _native.Engine) -> None:
+    engine.create_room(1)
+    engine.create_peer(1, 1, "single")
+    engine.inject_fault(0, "stall", seconds=1.0)
+    megabyte = bytes(1 << 20)
+    taken = [engine.send_data([1], "_reliable", megabyte) for _ in range(100)]
+    assert taken[0]
+    assert not taken[-1]
+
+
 def test_what_names_nobody_is_answered_or_harmless(engine: _native.Engine) -> None:
     engine.create_peer(5, 99, "single")
     engine.offer(6, 3, "v=0")
@@ -138,6 +148,7 @@ def test_what_names_nobody_is_answered_or_harmless(engine: _native.Engine) -> No
     engine.unpublish(1)
     engine.set_muted(1, True)
     engine.unsubscribe(9, 1)
+    engine.move_subscription(9, 1, 2)
     engine.publish_data(9, 90, 1)
     engine.subscribe_data(9, 90, 1)
     engine.unsubscribe_data(9, 90)

@@ -301,9 +301,14 @@ impl Engine {
         self.send(py, Command::UnsubscribeData { peer: PeerId(peer), track: TrackId(track) })
     }
 
-    fn send_data(&self, py: Python<'_>, peers: Vec<u64>, channel: &str, payload: &[u8]) -> PyResult<()> {
+    fn send_data(&self, py: Python<'_>, peers: Vec<u64>, channel: &str, payload: &[u8]) -> PyResult<bool> {
         let (channel, payload) = (convert::channel(channel)?, payload.to_vec());
-        self.send(py, Command::SendData { peers: peers.into_iter().map(PeerId).collect(), channel, payload })
+        let command = Command::SendData { peers: peers.into_iter().map(PeerId).collect(), channel, payload };
+        match self.send(py, command) {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_instance_of::<EngineFull>(py) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 

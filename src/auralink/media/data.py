@@ -117,10 +117,10 @@ def _send_metrics(room: Room, packet: DataPacket, sender: Participant) -> None:
 def _deliver(room: Room, to: list[Participant], packet: DataPacket, payload: bytes) -> None:
     if to:
         channel: ChannelLabel = "_lossy" if packet.kind == DataPacket.LOSSY else "_reliable"
-        room.engine.send_data([p.primary for p in to], channel, payload)
+        room.data_out.send([p.primary for p in to], channel, payload)
 
 
 def replay(room: Room, me: Participant, reached: Mapping[str, int]) -> None:
     """After a resume: reliable messages beyond the number that `me` has of each publisher, by sid."""
     for payload in room.history.beyond(reached, me):
-        room.engine.send_data([me.primary], "_reliable", payload)
+        room.data_out.send([me.primary], "_reliable", payload)

@@ -106,6 +106,7 @@ def close(
     for participant in list(room.participants.values()):
         dismiss(room, participant, reason, action, tell_others=False)
     room.lingering.end_room(room.id)
+    room.data_out.close()
     room.history.clear()
     room.events.record("room_finished", room.info(), end=end)
     room.on_change(room)

@@ -28,6 +28,7 @@ from livekit.protocol.rtc import (
 )
 
 from auralink.media.candidates import CandidateChoices
+from auralink.media.data_out import DataOut
 from auralink.media.data_tracks import DataTracks
 from auralink.media.engine import Engine
 from auralink.media.lingering import Lingering
@@ -101,6 +102,7 @@ class Room:
     events: EventLog
     ids: Ids
     limits: RoomLimits
+    data_out: DataOut
     lingering: Lingering
     """Where the peers of those who leave go."""
     tenant: str = ""

@@ -6,14 +6,17 @@ Owner of the rooms; lives on the event loop.
 import asyncio
 import secrets
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
 
 from livekit.protocol.models import DisconnectReason, RoomEndReason
 from livekit.protocol.room import RoomConfiguration
+from livekit.protocol.rtc import LeaveRequest
 
 from auralink.kit.errors import InvalidInput, Unavailable
 from auralink.media import membership
+from auralink.media.data_out import DataOut
 from auralink.media.engine import Engine
 from auralink.media.keys import PLATFORM
 from auralink.media.limits import Limits
@@ -65,6 +68,7 @@ class Rooms:
         self.defaults = defaults
         self.limits = limits
         self.revocations = Revocations()
+        self._later = later
         self._lingering = Lingering(engine, later)
         self.ids = _Ids()
         self._replay_budget = ReplayBudget()
@@ -110,6 +114,7 @@ class Rooms:
             events=self._events.of(tenant),
             ids=self.ids,
             limits=limits,
+            data_out=DataOut(self._engine, self._later, self._cannot_keep_up),
             lingering=self._lingering,
             by_track=self.by_track,
             sif_trailer=secrets.token_bytes(8),
@@ -122,6 +127,13 @@ class Rooms:
         self._empty_since[key] = time.monotonic()
         room.events.record("room_started", room.info())
         return room
+
+    def _cannot_keep_up(self, peers: Iterable[int]) -> None:
+        """A reliable message would be lost on the way to these peers: they build their connections anew."""
+        for peer in peers:
+            room = self.by_peer.get(peer)
+            if room and (me := room.by_peer.get(peer)):
+                membership.dismiss(room, me, DisconnectReason.CONNECTION_TIMEOUT, LeaveRequest.Action.RECONNECT)
 
     def _changed(self, room: Room) -> None:
         for peer in room.gone_peers:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from livekit.protocol.models import DataPacket, RpcRequest, RpcResponse
 
-from auralink.media.engine import Engine
+from auralink.media.data_out import DataOut
 
 ACK_TIMEOUT_S = 2.0
 """How long a client may take to say that it has the call (LiveKit's round trip limit)."""
@@ -65,7 +65,7 @@ class ServerCalls:
     def __init__(self) -> None:
         self._pending: dict[str, _Call] = {}
 
-    async def perform(self, engine: Engine, peer: int, method: str, payload: str, timeout_ms: int) -> str:
+    async def perform(self, out: DataOut, peer: int, method: str, payload: str, timeout_ms: int) -> str:
         """The answer's payload. Raises RpcFailed."""
         if len(payload.encode()) > MAX_PAYLOAD_BYTES:
             raise RpcFailed(*REQUEST_TOO_LARGE)
@@ -76,7 +76,7 @@ class ServerCalls:
         packet = DataPacket(kind=DataPacket.RELIABLE, participant_identity=id_, rpc_request=request)
         call = self._pending[id_] = _Call()
         try:
-            engine.send_data([peer], "_reliable", packet.SerializeToString())
+            out.send([peer], "_reliable", packet.SerializeToString())
             return await self._answer(call, timeout_ms / 1000)
         finally:
             del self._pending[id_]

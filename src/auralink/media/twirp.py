@@ -201,7 +201,7 @@ class RoomService:
             raise TwirpError("unavailable", "no response from servers")
         try:
             payload = await callee.calls.perform(
-                room.engine, callee.primary, request.method, request.payload, request.response_timeout_ms
+                room.data_out, callee.primary, request.method, request.payload, request.response_timeout_ms
             )
         except RpcFailed as failure:
             raise TwirpError(failure.twirp, str(failure)) from failure
