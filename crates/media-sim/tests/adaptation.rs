@@ -13,6 +13,11 @@ use common::{SETUP, two};
 const LAYERS: [LayerSpec; 3] =
     [LayerSpec::SIMULCAST[0], LayerSpec { bitrate_bps: 300_000, ..LayerSpec::SIMULCAST[1] }, LayerSpec::SIMULCAST[2]];
 
+/// A line of half a megabit with a buffer of two thirds of a second, as behind many a radio link.
+fn narrow() -> LinkConfig {
+    LinkConfig { rate_bps: Some(500_000), queue_bytes: 40_000, ..LinkConfig::line() }
+}
+
 fn call(seed: u64, layers: &[LayerSpec]) -> (World, ClientId, String) {
     let (mut world, _, bob, _, section) = two(seed, layers);
     let best = layers.len() as u8 - 1;
@@ -38,11 +43,49 @@ fn layer(world: &mut World, id: ClientId, section: &str) -> u8 {
     world.client(id).video[section].layer().unwrap()
 }
 
+/// The line of a running call is capped; each seed finds it at another moment between two pictures.
+fn cap(world: &mut World, id: ClientId, seed: u64) -> Instant {
+    world.run_for(Duration::from_millis(2_000 + 137 * (seed % 23)));
+    world.down(id).config = narrow();
+    world.now()
+}
+
+#[test]
+fn a_line_capped_at_half_a_megabit_gets_the_middle_layer_within_five_seconds_and_never_freezes_for_one() {
+    for seed in 201..=224 {
+        let (mut world, bob, section) = call(seed, &LAYERS);
+        let capped = cap(&mut world, bob, seed);
+        world.run_for(Duration::from_secs(5));
+        for second in 5..35 {
+            assert_eq!(layer(&mut world, bob, &section), 1, "seed {seed}: the layer after {second} s");
+            world.run_for(Duration::from_secs(1));
+        }
+        let froze = longest_freeze(&mut world, bob, &section, capped);
+        assert!(froze <= Duration::from_secs(1), "seed {seed}: a freeze of {froze:?}");
+    }
+}
+
+#[test]
+fn a_way_that_becomes_longer_costs_no_layer_and_no_frame() {
+    for (seed, delay_ms) in (221..=240).zip([150, 300].into_iter().cycle()) {
+        let (mut world, bob, section) = call(seed, &LAYERS);
+        world.run_for(Duration::from_millis(500 + 37 * (seed % 20)));
+        world.down(bob).config = LinkConfig { delay: Duration::from_millis(delay_ms), ..LinkConfig::line() };
+        for second in 1..20 {
+            world.run_for(Duration::from_secs(1));
+            assert_eq!(layer(&mut world, bob, &section), 2, "seed {seed}: the layer after {second} s");
+        }
+        let now = world.now();
+        let shown = world.client(bob).video[&section].shown_between(now - Duration::from_secs(10), now);
+        assert!(shown >= 299, "seed {seed}: {shown} of 300 frames");
+    }
+}
+
 #[test]
 fn a_line_that_widens_again_is_found_by_probing() {
     for seed in [211, 212, 213] {
         let (mut world, bob, section) = call(seed, &LAYERS);
-        world.down(bob).config = LinkConfig { rate_bps: Some(500_000), queue_bytes: 40_000, ..LinkConfig::line() };
+        world.down(bob).config = narrow();
         world.run_for(Duration::from_secs(15));
         assert!(layer(&mut world, bob, &section) < 2);
         world.down(bob).config = LinkConfig::line();

@@ -96,6 +96,12 @@ impl DelayDetector {
         self.last_trend = 0.0;
     }
 
+    /// The packets that follow take another route: their delay is not to be compared with what was measured before.
+    pub fn forget_route(&mut self) {
+        self.forget_trend();
+        (self.current, self.previous) = (None, None);
+    }
+
     fn on_group(&mut self, before: &Group, now: &Group) -> Usage {
         let sent_ms = millis(now.last_sent.saturating_duration_since(before.last_sent));
         let arrived_ms = millis(now.last_arrived) - millis(before.last_arrived);

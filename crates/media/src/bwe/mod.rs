@@ -25,11 +25,19 @@ pub const START_BPS: u64 = 5_000_000;
 const DECREASE: f64 = 0.85;
 /// Factor when delay grew but no queue stands: often only jitter, so the line is not judged by what little was sent.
 const GENTLE_DECREASE: f64 = 0.85;
+/// Factor on what is given while the line carries it.
+const GIVEN: f64 = 1.1;
 /// From here on a queue is taken for real (RFC 8836 wants less than about this from us).
 const STANDING_QUEUE_MS: f64 = 50.0;
+/// Above this the estimate does not grow.
+const QUIET_QUEUE_MS: f64 = 25.0;
+/// A queue this full that still grows needs no second opinion.
+const GROWN_QUEUE_MS: f64 = 100.0;
 /// Growth per second without congestion: careful near the rate that congested the line last, else quick.
 const INCREASE_NEAR_LIMIT: f64 = 0.08;
 const INCREASE_FAR: f64 = 0.20;
+/// And never faster than this near the limit, in bits per second each second: the queue tells late.
+const MOST_NEAR_LIMIT: f64 = 50_000.0;
 const NEAR: std::ops::Range<f64> = 0.75..1.25;
 /// Loss above this lowers the estimate, below the other it may rise (RFC draft section 6).
 const HIGH_LOSS: f64 = 0.10;
@@ -58,6 +66,9 @@ pub struct Bwe {
     /// What arrived when the line was last full.
     limit_bps: Option<f64>,
     congested: bool,
+    /// What the subscriber is given, and whether a probe comes on top of it.
+    given_bps: u64,
+    probed: bool,
 }
 
 impl Default for Bwe {
@@ -82,6 +93,8 @@ impl Bwe {
             rising_since: None,
             limit_bps: None,
             congested: false,
+            given_bps: 0,
+            probed: false,
         }
     }
 
@@ -128,24 +141,52 @@ impl Bwe {
         self.hold_until = Some(self.hold_until.map_or(until, |held| held.max(until)));
     }
 
-    /// Takes the outcomes of one feedback packet, in sending order.
-    pub fn on_outcomes(&mut self, now: Instant, outcomes: &[Outcome]) {
+    /// Tells what the subscriber is given, audio included.
+    pub fn set_given(&mut self, bps: u64) {
+        self.given_bps = bps;
+    }
+
+    /// Tells whether a probe runs. What it does to the line says nothing against what was carried without it.
+    pub fn set_probed(&mut self, probed: bool) {
+        self.probed = probed;
+    }
+
+    /// Does more wait at the bottleneck than a frame or two?
+    pub fn queue_stands(&self) -> bool {
+        self.queue.millis() > STANDING_QUEUE_MS
+    }
+
+    /// Takes the outcomes of one feedback packet, in sending order. True when they lowered the estimate.
+    pub fn on_outcomes(&mut self, now: Instant, outcomes: &[Outcome]) -> bool {
         if outcomes.is_empty() {
-            return;
+            return false;
         }
+        let before_bps = self.estimate_bps;
         let mut usage = Usage::Normal;
+        // What was sent before the last decrease tells of the rate before it, however late it comes.
+        let mut answers = false;
         for outcome in outcomes {
-            self.loss.on_packet(outcome.arrived.is_none());
+            let fresh = self.decreased.is_none_or(|decreased| outcome.sent > decreased);
+            answers |= fresh;
+            if fresh {
+                self.loss.on_packet(outcome.arrived.is_none());
+            }
             let Some(arrived) = outcome.arrived else { continue };
             self.acked.on_packet(arrived, outcome.bytes);
-            self.queue.on_packet(outcome.sent, arrived);
+            let own_ms = f64::from(outcome.bytes) * 8_000.0 / (self.acked.bps() as f64).max(1.0);
+            if self.queue.on_packet(outcome.sent, arrived, own_ms) {
+                self.delay.forget_route();
+            }
             usage = usage.max(self.delay.on_packet(outcome.sent, arrived));
         }
         let elapsed = self.updated.map_or(Duration::ZERO, |u| now.saturating_duration_since(u));
         self.updated = Some(now);
+        if !answers {
+            return false;
+        }
         let loss = self.loss.take_if_due(now);
         match (usage, loss) {
-            (Usage::Over, _) if self.queue.millis() > STANDING_QUEUE_MS => self.on_full(now),
+            _ if self.is_full(usage, loss) => self.on_full(now),
             (_, Some(loss)) if loss > HIGH_LOSS => self.on_loss(now, loss),
             (Usage::Over, _) => self.on_delay(now),
             (Usage::Under, _) => self.congested = false,
@@ -156,12 +197,22 @@ impl Bwe {
                 }
             }
         }
+        self.estimate_bps < before_bps
+    }
+
+    /// Does a queue stand that is becoming longer, or loses what does not fit into it?
+    fn is_full(&self, usage: Usage, loss: Option<f64>) -> bool {
+        let queue_ms = self.queue.millis();
+        let overflows = loss.is_some_and(|loss| loss > LOW_LOSS);
+        let grows = queue_ms > GROWN_QUEUE_MS && self.queue.grows();
+        queue_ms > STANDING_QUEUE_MS && (usage == Usage::Over || overflows || grows)
     }
 
     /// A queue stands: what arrives is what the line carries.
     fn on_full(&mut self, now: Instant) {
-        let acked = self.acked.bps() as f64;
-        if self.decrease(now, acked * DECREASE) {
+        let acked = self.acked.recent_bps() as f64;
+        let carried = if self.probed { self.carried_bps() } else { 0.0 };
+        if self.decrease(now, carried.max(acked * DECREASE)) {
             self.limit_bps = Some(acked);
             self.back_off(now);
         }
@@ -178,13 +229,19 @@ impl Bwe {
     /// Delay grew, but no queue stands (yet).
     fn on_delay(&mut self, now: Instant) {
         let acked = self.acked.bps() as f64 * DECREASE;
-        if self.decrease(now, acked.max(self.estimate_bps * GENTLE_DECREASE)) {
+        let carried = self.carried_bps();
+        if self.decrease(now, acked.max(self.estimate_bps * GENTLE_DECREASE).max(carried)) {
             self.hold_until = Some(now + GENTLE_HOLD);
         }
     }
 
-    /// True when the estimate was lowered: at most once per round trip or so, since the feedback that follows still
-    /// shows the old queue.
+    /// What the line carries without a queue, with a little room: a layer's rate is never twice the same.
+    fn carried_bps(&self) -> f64 {
+        self.given_bps as f64 * GIVEN
+    }
+
+    /// True when the estimate was lowered: at most once per round trip, since the feedback that follows still shows the
+    /// old rate.
     fn decrease(&mut self, now: Instant, to_bps: f64) -> bool {
         self.congested = true;
         if self.decreased.is_some_and(|d| now.saturating_duration_since(d) < Duration::from_millis(300)) {
@@ -192,6 +249,7 @@ impl Bwe {
         }
         self.estimate_bps = self.estimate_bps.min(to_bps.max(MIN_BPS as f64));
         self.decreased = Some(now);
+        self.loss = LossWindow::default();
         self.delay.forget_trend();
         true
     }
@@ -206,7 +264,7 @@ impl Bwe {
     }
 
     fn increase(&mut self, now: Instant, elapsed: Duration) {
-        if self.hold_until.is_some_and(|h| now < h) || self.queue.millis() > STANDING_QUEUE_MS {
+        if self.hold_until.is_some_and(|h| now < h) || self.queue.millis() > QUIET_QUEUE_MS {
             return;
         }
         let acked = self.acked.bps() as f64;
@@ -214,8 +272,11 @@ impl Bwe {
         let ceiling = (1.5 * acked + 10_000.0).max(self.desired_bps as f64 * 1.2);
         if self.estimate_bps < ceiling {
             let near = self.limit_bps.is_some_and(|limit| NEAR.contains(&(self.estimate_bps / limit.max(1.0))));
-            let growth = if near { INCREASE_NEAR_LIMIT } else { INCREASE_FAR };
-            let step = self.estimate_bps * growth * elapsed.as_secs_f64().min(1.0);
+            let per_second = match near {
+                true => (self.estimate_bps * INCREASE_NEAR_LIMIT).min(MOST_NEAR_LIMIT),
+                false => self.estimate_bps * INCREASE_FAR,
+            };
+            let step = per_second * elapsed.as_secs_f64().min(1.0);
             self.estimate_bps = (self.estimate_bps + step.max(1_000.0 * elapsed.as_secs_f64())).min(MAX_BPS as f64);
             self.rising_since.get_or_insert(now);
             if self.rising_since.is_some_and(|r| now.saturating_duration_since(r) > BLAME) {

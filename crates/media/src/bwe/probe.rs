@@ -90,6 +90,11 @@ impl Prober {
         });
     }
 
+    /// Is padding being sent, or the outcome awaited?
+    pub fn is_running(&self) -> bool {
+        self.cluster.is_some()
+    }
+
     /// When there is something to do.
     pub fn due(&self) -> Option<Instant> {
         let cluster = self.cluster.as_ref()?;

@@ -4,39 +4,90 @@ use std::time::{Duration, Instant};
 
 /// The minimum is that of this window and the one before, so that it forgets a route that is gone.
 const WINDOW: Duration = Duration::from_secs(10);
-const SMOOTHING: f64 = 0.9;
+/// A queue stands when none of so many packets in a row found it empty.
+const RECENT: usize = 5;
+/// A queue grows when it did over this time, by this much.
+const GROWTH_SPAN: Duration = Duration::from_millis(100);
+const GROWTH_MS: f64 = 5.0;
+/// From one packet to the next a queue grows by what was sent between. More than that, and than this, is another route.
+const JUMP_MS: f64 = 50.0;
+
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    sent: Instant,
+    travelled_ms: f64,
+}
 
 #[derive(Debug, Default)]
 pub struct QueueDelay {
     origin: Option<(Instant, Duration)>,
-    smoothed_ms: Option<f64>,
+    last: Option<Last>,
+    recent_ms: [f64; RECENT],
+    packets: usize,
     lowest_ms: f64,
     lowest_before_ms: f64,
     window_start: Duration,
+    /// Arrival and queue at the last two looks at its growth.
+    looks: [(Duration, f64); 2],
 }
 
 impl QueueDelay {
-    /// Notes one arrived packet.
-    pub fn on_packet(&mut self, sent: Instant, arrived: Duration) {
+    /// Notes one arrived packet that takes `own_ms` on a line of the rate that arrives. True when it came by another
+    /// route than the one before, whose delays say nothing any more.
+    ///
+    /// An outage looks the same at first; what waited meanwhile comes at once then, and the minimum falls with it.
+    pub fn on_packet(&mut self, sent: Instant, arrived: Duration, own_ms: f64) -> bool {
         let (first_sent, first_arrived) = *self.origin.get_or_insert((sent, arrived));
         let travelled_ms = millis(arrived) - millis(first_arrived) - signed_millis(sent, first_sent);
-        let Some(smoothed_ms) = &mut self.smoothed_ms else {
-            self.smoothed_ms = Some(travelled_ms);
+        let Some(last) = self.last.replace(Last { sent, travelled_ms }) else {
             (self.lowest_ms, self.lowest_before_ms) = (travelled_ms, travelled_ms);
             self.window_start = arrived;
-            return;
+            self.note(arrived, travelled_ms);
+            return false;
         };
-        *smoothed_ms = SMOOTHING * *smoothed_ms + (1.0 - SMOOTHING) * travelled_ms;
+        let step_ms = travelled_ms - last.travelled_ms;
+        let jumped = step_ms > JUMP_MS + 2.0 * own_ms + signed_millis(sent, last.sent).max(0.0);
+        if jumped {
+            self.lowest_ms += step_ms;
+            self.lowest_before_ms += step_ms;
+            self.packets = 0;
+        }
         if arrived.saturating_sub(self.window_start) > WINDOW {
             self.lowest_before_ms = self.lowest_ms;
             self.lowest_ms = travelled_ms;
             self.window_start = arrived;
         }
         self.lowest_ms = self.lowest_ms.min(travelled_ms);
+        self.note(arrived, travelled_ms);
+        jumped
     }
 
+    fn note(&mut self, arrived: Duration, travelled_ms: f64) {
+        if let Some(slot) = self.recent_ms.get_mut(self.packets % RECENT) {
+            *slot = travelled_ms;
+        }
+        self.packets += 1;
+        let [_, (looked, _)] = self.looks;
+        if self.packets == 1 || arrived.saturating_sub(looked) >= GROWTH_SPAN {
+            let queue = self.millis();
+            let [_, before] = self.looks;
+            self.looks = if self.packets == 1 { [(arrived, queue); 2] } else { [before, (arrived, queue)] };
+        }
+    }
+
+    /// What every one of the last few packets waited at least.
     pub fn millis(&self) -> f64 {
-        self.smoothed_ms.map_or(0.0, |smoothed| smoothed - self.lowest_ms.min(self.lowest_before_ms))
+        if self.packets < RECENT {
+            return 0.0;
+        }
+        let least = self.recent_ms.iter().copied().fold(f64::INFINITY, f64::min);
+        (least - self.lowest_ms.min(self.lowest_before_ms)).max(0.0)
+    }
+
+    /// Is it fuller than it was a tenth of a second ago?
+    pub fn grows(&self) -> bool {
+        let [(_, before), _] = self.looks;
+        self.millis() > before + GROWTH_MS
     }
 }
 
@@ -52,18 +103,68 @@ fn signed_millis(later: Instant, earlier: Instant) -> f64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_growing_queue_is_seen_and_a_new_route_is_forgotten() {
-        let (start, mut queue) = (Instant::now(), QueueDelay::default());
-        let mut run = |seconds: std::ops::Range<u64>, delay_ms: u64| {
-            for step in seconds.start * 50..seconds.end * 50 {
-                let at = Duration::from_millis(20 * step);
-                queue.on_packet(start + at, at + Duration::from_millis(delay_ms));
+    const OWN_MS: f64 = 5.0;
+
+    struct Road {
+        start: Instant,
+        at: Duration,
+        queue: QueueDelay,
+    }
+
+    impl Road {
+        fn new() -> Road {
+            Road { start: Instant::now(), at: Duration::ZERO, queue: QueueDelay::default() }
+        }
+
+        /// 50 packets a second for so long, each `more_ms` slower than the one before. True when a jump was seen.
+        fn run(&mut self, seconds: u64, delay_ms: &mut u64, more_ms: u64) -> bool {
+            let mut jumped = false;
+            for _ in 0..seconds * 50 {
+                self.at += Duration::from_millis(20);
+                *delay_ms += more_ms;
+                let arrived = self.at + Duration::from_millis(*delay_ms);
+                jumped |= self.queue.on_packet(self.start + self.at, arrived, OWN_MS);
             }
-            queue.millis()
-        };
-        assert!(run(0..5, 30) < 1.0);
-        assert!(run(5..7, 130) > 90.0);
-        assert!(run(7..40, 130) < 1.0, "after two windows the longer way is the way");
+            jumped
+        }
+    }
+
+    #[test]
+    fn a_growing_queue_is_seen_and_in_time_taken_for_the_way() {
+        let (mut road, mut delay) = (Road::new(), 30);
+        assert!(!road.run(5, &mut delay, 0));
+        assert!(road.queue.millis() < 1.0 && !road.queue.grows());
+        assert!(!road.run(1, &mut delay, 4), "a queue does not jump");
+        assert!(road.queue.millis() > 150.0 && road.queue.grows());
+        road.run(2, &mut delay, 0);
+        assert!(road.queue.millis() > 150.0 && !road.queue.grows(), "it stands");
+        road.run(33, &mut delay, 0);
+        assert!(road.queue.millis() < 1.0, "after two windows the longer way is the way");
+    }
+
+    #[test]
+    fn another_route_is_no_queue() {
+        let (mut road, mut delay) = (Road::new(), 30);
+        road.run(5, &mut delay, 0);
+        delay = 310;
+        assert!(road.run(1, &mut delay, 0));
+        assert!(road.queue.millis() < 1.0 && !road.queue.grows());
+        assert!(!road.run(1, &mut delay, 4));
+        assert!(road.queue.millis() > 150.0, "a queue on the new route is seen");
+    }
+
+    #[test]
+    fn after_an_outage_the_old_minimum_holds_again() {
+        let (mut road, mut delay) = (Road::new(), 30);
+        road.run(5, &mut delay, 0);
+        // Half a second of packets arrive together.
+        for waited in (0..25u64).rev() {
+            road.at += Duration::from_millis(20);
+            road.queue.on_packet(road.start + road.at, road.at + Duration::from_millis(30 + waited * 20), OWN_MS);
+        }
+        road.run(1, &mut delay, 0);
+        assert!(road.queue.millis() < 1.0);
+        road.run(1, &mut delay, 2);
+        assert!(road.queue.millis() > 70.0, "measured from the old minimum");
     }
 }

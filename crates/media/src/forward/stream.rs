@@ -297,7 +297,23 @@ impl DownStream {
         line.send(egress, start, header_len, self.binding.rtx_ssrc, index).then_some(len)
     }
 
+    /// Stops sending a layer of a simulcast that the line does not carry, before a key frame of a lower one is there: what
+    /// waits in the line's queue is shown meanwhile, and the key frame finds room behind it. Nor is what was lost of the
+    /// layer worth sending again.
+    pub fn abandon_above(&mut self, target: u8) {
+        let above = self.rewriter.layer().is_some_and(|layer| layer > target);
+        if self.flowing && above && self.selector.current().is_none() {
+            self.flowing = false;
+            self.history.clear();
+        }
+    }
+
     fn begin(&mut self, now: Instant, track: &Track, source: &Source) {
+        if self.rewriter.layer().is_some_and(|layer| layer > source.layer) {
+            // Nobody goes back behind the key frame: repairs of the larger layer would only fill the line that was too
+            // narrow for it.
+            self.history.clear();
+        }
         let timestamp = match self.rewriter.layer() {
             Some(_) if self.source_changed => self.by_arrival(now, track),
             None => self.rewriter.last_timestamp(),

@@ -15,6 +15,9 @@ use crate::wire::twcc::Feedback;
 /// A full line is answered this soon; otherwise layers are chosen once a second.
 const REACT_WITHIN: Duration = Duration::from_millis(200);
 
+/// A layer that costs this much of what the line is to be sent fills it within a key frame's time.
+const FAR_ABOVE_PERCENT: u64 = 150;
+
 impl Peer {
     pub(super) fn on_transport_feedback(
         &mut self,
@@ -27,11 +30,13 @@ impl Peer {
         self.outcomes.clear();
         line.transport.on_feedback(feedback, &mut self.outcomes);
         let bandwidth = self.bandwidth.get_or_insert_with(Bwe::default);
-        bandwidth.on_outcomes(now, &self.outcomes);
+        bandwidth.set_probed(self.prober.is_running());
+        let lowered = bandwidth.on_outcomes(now, &self.outcomes);
         self.prober.on_outcomes(&self.outcomes);
         self.conclude_probe(now, tracks, effects);
         let Some(bandwidth) = &self.bandwidth else { return };
-        if bandwidth.congested() && now.saturating_duration_since(self.allocated) >= REACT_WITHIN {
+        let react = bandwidth.congested() && now.saturating_duration_since(self.allocated) >= REACT_WITHIN;
+        if lowered || react {
             self.allocate(now, tracks, effects);
         }
     }
@@ -55,9 +60,15 @@ impl Peer {
         let line = bandwidth.estimate_bps().min(self.limit_bps.unwrap_or(u64::MAX));
         let budget = line.saturating_sub(audio);
         let given = allocator::allocate(budget, &requests, self.options.allow_pause);
+        let cost = |(request, given): (&Request, &Option<Choice>)| Some(allocator::cost_bps(request, (*given)?));
+        bandwidth.set_given(requests.iter().zip(&given).filter_map(cost).sum::<u64>() + audio);
+        let chokes = bandwidth.queue_stands();
         self.plan_probe(now, &requests, &given, audio);
         for ((key, request), choice) in video.iter().zip(given) {
             let nothing_sent = request.rates_bps.iter().all(Option::is_none);
+            if let Some(choice) = choice.filter(|choice| chokes && is_far_below(*choice, request)) {
+                self.abandon_above(*key, choice.layer);
+            }
             self.allow(*key, if nothing_sent { Some(EVERYTHING) } else { choice }, tracks, effects);
         }
     }
@@ -87,6 +98,12 @@ impl Peer {
         video.into_iter().map(|(_, key, request)| (key, request)).collect()
     }
 
+    fn abandon_above(&mut self, key: Key, layer: u8) {
+        if let Some(stream) = self.downs.get_mut(key).and_then(|down| down.stream.as_mut()) {
+            stream.abandon_above(layer);
+        }
+    }
+
     fn allow(&mut self, key: Key, allowed: Option<Choice>, tracks: &Slab<Track>, effects: &mut Effects) {
         let Some(down) = self.downs.get_mut(key) else { return };
         let Some(track) = tracks.get(down.track) else { return };
@@ -107,6 +124,12 @@ impl Peer {
     pub fn wanted_quality(&self, down: Key, track: &Track) -> Option<Quality> {
         self.downs.get(down)?.wanted_quality(track)
     }
+}
+
+/// Does what is sent cost so much more than what it may that the line cannot carry it any longer?
+fn is_far_below(choice: Choice, request: &Request) -> bool {
+    let now = request.current.map_or(0, |current| allocator::cost_bps(request, current));
+    now * 100 > allocator::cost_bps(request, choice) * FAR_ABOVE_PERCENT
 }
 
 /// Bits per second of the audio a subscriber gets.

@@ -15,12 +15,12 @@ struct Cell {
     frames: u32,
 }
 
-/// Measures the layers of one stream over the last second.
+/// Measures the layers of one stream over the last seconds.
 #[derive(Debug)]
 pub(crate) struct LayerMeter {
     since: Instant,
     counting: [[Cell; TEMPORAL]; LAYERS],
-    /// The last whole window and its length.
+    /// The whole windows so far and their length, newer ones counting more.
     measured: Option<([[Cell; TEMPORAL]; LAYERS], Duration)>,
     last_packet: [Option<Instant>; LAYERS],
     /// Upper spatial layers need the lower ones all the time.
@@ -52,7 +52,10 @@ impl LayerMeter {
         }
         let elapsed = now.saturating_duration_since(self.since);
         if elapsed >= WINDOW {
-            self.measured = Some((self.counting, elapsed));
+            self.measured = Some(match self.measured {
+                None => (self.counting, elapsed),
+                Some((before, length)) => (halfway(&before, &self.counting), (length + elapsed) / 2),
+            });
             self.counting = [[Cell::default(); TEMPORAL]; LAYERS];
             self.since = now;
         }
@@ -99,6 +102,16 @@ impl LayerMeter {
         let so_far = now.saturating_duration_since(self.since).max(Duration::from_millis(100));
         self.measured.unwrap_or((self.counting, so_far))
     }
+}
+
+/// Windows count half as much as the one after them: a key frame in one is no reason to give up a layer.
+fn halfway(before: &[[Cell; TEMPORAL]; LAYERS], newest: &[[Cell; TEMPORAL]; LAYERS]) -> [[Cell; TEMPORAL]; LAYERS] {
+    let mut cells = *before;
+    for (cell, newest) in cells.as_flattened_mut().iter_mut().zip(newest.as_flattened()) {
+        cell.bytes = cell.bytes.midpoint(newest.bytes);
+        cell.frames = (cell.frames + newest.frames).div_ceil(2);
+    }
+    cells
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
-//! Bit rate of a stream over the last second.
+//! Bit rate of a stream over the last seconds.
 
 use std::time::{Duration, Instant};
 
 const WINDOW: Duration = Duration::from_millis(1000);
 
-/// Counts bytes and closes a window about once a second; the closed window is the rate.
+/// Counts bytes and closes a window about once a second. The rate is that of the closed windows, each counting half as
+/// much as the one after it: a key frame in one of them is no reason to give up a layer.
 #[derive(Debug)]
 pub(crate) struct RateMeter {
     since: Instant,
@@ -22,7 +23,8 @@ impl RateMeter {
         self.bytes += bytes as u64;
         let elapsed = now.saturating_duration_since(self.since);
         if elapsed >= WINDOW {
-            self.rate_bps = Some((u128::from(self.bytes) * 8_000_000 / elapsed.as_micros().max(1)) as u64);
+            let newest = (u128::from(self.bytes) * 8_000_000 / elapsed.as_micros().max(1)) as u64;
+            self.rate_bps = Some(self.rate_bps.map_or(newest, |before| before.midpoint(newest)));
             self.since = now;
             self.bytes = 0;
         }
