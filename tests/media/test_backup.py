@@ -227,3 +227,39 @@ def test_after_a_resume_the_publisher_hears_again_what_is_wanted() -> None:
 def refusal(client: Client) -> RequestResponse:
     (response,) = client.of("request_response")
     return response
+
+
+def audio_section(mid: str, cid: str) -> OfferedSection:
+    return {"mid": mid, "kind": "audio", "cid": cid, "codecs": ["audio/opus", "audio/red"], "rids": []}
+
+
+def test_of_two_audio_codecs_the_publisher_hears_which_are_taken() -> None:
+    server = Server()
+    ann, publisher = server.join("ann")
+    bob, _ = server.join("bob")
+    codecs = [SimulcastCodec(codec="red", cid="one"), SimulcastCodec(codec="opus", cid="two")]
+    request = AddTrackRequest(cid="one", type=TrackType.AUDIO, simulcast_codecs=codecs)
+    ann.handle(SignalRequest(add_track=request))
+    sections = [audio_section("1", "one"), audio_section("2", "two")]
+    server.reports.handle(("answer", ann.me.peer, 1, "v=0", {}, sections))
+    (track,) = ann.me.tracks.values()
+
+    def told() -> dict[str, bool]:
+        update = publisher.of("subscribed_audio_codec_update")[-1]
+        assert update.track_sid == track.info.sid
+        return {codec.codec: codec.enabled for codec in update.subscribed_audio_codecs}
+
+    assert told() == {"red": True, "opus": False}
+    server.reports.handle(("subscription_failed", bob.me.receiver, track.codecs[0].id, "encrypted"))
+    assert told() == {"red": False, "opus": True}
+    bob.handle(SignalRequest(leave={}))
+    assert told() == {"red": False, "opus": False}
+
+
+def test_of_a_single_audio_codec_nothing_is_told() -> None:
+    server = Server()
+    ann, publisher = server.join("ann")
+    server.join("bob")
+    ann.handle(SignalRequest(add_track=AddTrackRequest(cid="one", type=TrackType.AUDIO)))
+    server.reports.handle(("answer", ann.me.peer, 1, "v=0", {}, [audio_section("1", "one")]))
+    assert not publisher.of("subscribed_audio_codec_update")

@@ -42,6 +42,14 @@ def ask(room: Room, track: PublishedTrack) -> None:
         dynacast.wanted(track, backup, QUALITIES if needed else ())
 
 
+def follow_audio(room: Room, track: PublishedTrack) -> None:
+    """Tells the publisher which of two audio codecs somebody takes. Of video the engine says it, layer by layer."""
+    if track.kind == "audio" and track.backup:
+        taken = [subscription.codec for _, subscription in _subscriptions(room, track)]
+        for codec in track.bound:
+            dynacast.wanted(track, codec, QUALITIES if codec in taken else ())
+
+
 def published(room: Room, track: PublishedTrack) -> None:
     """The backup has its m-line: who waited for it gets it."""
     for other, _ in _subscriptions(room, track):
@@ -70,6 +78,7 @@ def _place(room: Room, me: Participant, track: PublishedTrack) -> None:
     if codec is not subscription.codec:
         room.engine.move_subscription(me.receiver, subscription.codec.id, codec.id)
         subscription.codec = codec
+        follow_audio(room, track)
 
 
 def _subscriptions(room: Room, track: PublishedTrack) -> list[tuple[Participant, Subscription]]:

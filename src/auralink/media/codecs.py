@@ -13,13 +13,31 @@ from livekit.protocol.models import (
 )
 from livekit.protocol.rtc import AddTrackRequest, SimulcastCodec
 
-_RED = "audio/red"
 _LAYERED = frozenset({"video/vp9", "video/av1"})
 """Codecs with several spatial layers in one stream."""
-ENABLED = tuple(
-    Codec(mime=mime) for mime in ("audio/opus", _RED, "video/VP8", "video/H264", "video/VP9", "video/AV1", "video/rtx")
+ENABLED = (
+    "video/VP8",
+    "video/H264",
+    "video/VP9",
+    "video/AV1",
+    "video/H265",
+    "audio/PCMU",
+    "audio/PCMA",
+    "audio/opus",
+    "audio/red",
+    "video/rtx",
 )
-"""What clients are told that they may publish. Naming any lets livekit-client send AddTrack and its offer together."""
+"""What is forwarded: LiveKit's. Those come first that most can decode, and video before audio for Flutter's sake."""
+
+
+def enabled() -> list[Codec]:
+    """Of a room."""
+    return [Codec(mime=mime) for mime in ENABLED]
+
+
+def publishable() -> list[Codec]:
+    """What clients are told that they may publish. Naming any lets livekit-client send AddTrack and offer together."""
+    return [codec for codec in enabled() if codec.mime != "video/rtx"]
 
 
 def mime_of(name: str, kind: "TrackType") -> str:
@@ -35,10 +53,9 @@ def preferred(info: TrackInfo, codec: SimulcastCodecInfo) -> str | None:
     return codec.mime_type or None if info.type == TrackType.VIDEO else None
 
 
-def expected_mime(wanted: str | None, offered: Sequence[str]) -> str:
-    """What will probably come, until it does: the wanted one if it was offered, else the client's first."""
-    wanted = (wanted or "").lower()
-    return next((mime for mime in offered if mime.lower() == wanted), offered[0] if offered else "")
+def expected_mime(named: str, offered: Sequence[str]) -> str:
+    """What will probably come, until it does: the named one if it was offered, else the client's first."""
+    return next((mime for mime in offered if mime.lower() == named.lower()), offered[0] if offered else "")
 
 
 def audio_features(request: AddTrackRequest) -> list["AudioTrackFeature"]:

@@ -2,14 +2,21 @@
 
 from collections.abc import Iterable
 
-from livekit.protocol.rtc import SignalResponse, SubscribedCodec, SubscribedQuality, SubscribedQualityUpdate
+from livekit.protocol.models import SubscribedAudioCodec
+from livekit.protocol.rtc import (
+    SignalResponse,
+    SubscribedAudioCodecUpdate,
+    SubscribedCodec,
+    SubscribedQuality,
+    SubscribedQualityUpdate,
+)
 
 from auralink.media.participant import Participant, PublishedTrack, TrackCodec
 from auralink.media.qualities import QUALITIES
 
 
 def wanted(track: PublishedTrack, codec: TrackCodec, qualities: Iterable[str]) -> None:
-    """Somebody takes these layers in this codec, and nobody others."""
+    """Somebody takes these layers in this codec, and nobody others. Audio has all of them or none."""
     if codec.wanted != (now := frozenset(qualities)):
         codec.wanted = now
         _tell(track)
@@ -24,6 +31,11 @@ def repeat(me: Participant) -> None:
 
 def _tell(track: PublishedTrack) -> None:
     told = [codec for codec in track.codecs if codec.wanted is not None]
+    if track.kind == "audio":
+        subscribed = [SubscribedAudioCodec(codec=_name(codec), enabled=bool(codec.wanted)) for codec in told]
+        audio = SubscribedAudioCodecUpdate(track_sid=track.info.sid, subscribed_audio_codecs=subscribed)
+        track.publisher.send(SignalResponse(subscribed_audio_codec_update=audio))
+        return
     update = SubscribedQualityUpdate(
         track_sid=track.info.sid,
         # Clients that know of no codecs send the first one alone.

@@ -152,7 +152,7 @@ class Joining:
             ping_interval=PING_INTERVAL_S,
             ping_timeout=PING_TIMEOUT_S,
             sif_trailer=room.sif_trailer,
-            enabled_publish_codecs=codecs.ENABLED,
+            enabled_publish_codecs=codecs.publishable(),
             fast_publish=me.grant.can_publish and not self._ice.force_relay,
         )
 

@@ -12,7 +12,6 @@ from typing import NamedTuple, Protocol
 
 from livekit.protocol.agent import Job
 from livekit.protocol.models import (
-    Codec,
     DisconnectReason,
     ParticipantInfo,
     RoomEndReason,
@@ -27,6 +26,7 @@ from livekit.protocol.rtc import (
     SignalResponse,
 )
 
+from auralink.media import codecs
 from auralink.media.candidates import CandidateChoices
 from auralink.media.data_out import DataOut
 from auralink.media.data_tracks import DataTracks
@@ -39,18 +39,6 @@ from auralink.media.sids import new_sid
 from auralink.media.speakers import Speakers
 
 DEPARTED_KEPT = 100
-ENABLED_CODECS = [
-    Codec(mime=mime)
-    for mime in (
-        "audio/opus",
-        "audio/red",
-        "video/AV1",
-        "video/H264",
-        "video/VP8",
-        "video/VP9",
-        "video/rtx",
-    )
-]
 
 
 class EventLog(Protocol):
@@ -160,7 +148,7 @@ class Room:
             num_participants=sum(1 for p in present if not p.dependent),
             num_publishers=sum(1 for p in present if p.is_publisher),
             active_recording=any(p.grant.recorder for p in present),
-            enabled_codecs=ENABLED_CODECS,
+            enabled_codecs=codecs.enabled(),
         )
 
     @property

@@ -47,6 +47,7 @@ def follow_wishes(room: Room, me: Participant, track: PublishedTrack) -> None:
             fps=settings.fps,
             priority=settings.priority,
         )
+        backup.follow_audio(room, track)
     elif not wanted and sid in me.subscriptions:
         drop(room, me, track)
         me.sent_less()
@@ -74,6 +75,7 @@ def drop(room: Room, me: Participant, track: PublishedTrack) -> None:
     """Ends a subscription."""
     room.engine.unsubscribe(me.receiver, me.subscriptions.pop(track.info.sid).codec.id)
     backup.ask(room, track)
+    backup.follow_audio(room, track)
 
 
 def configure(room: Room, me: Participant, sid: str, settings: TrackSettings) -> None:
