@@ -40,6 +40,7 @@ Event: TypeAlias = (
     | tuple[Literal["speakers"], int, list[tuple[int, float, bool]]]  # room, (peer, level 0..1, active)
     | tuple[Literal["quality"], int, float]  # peer, score 1..5, 0 = lost
     | tuple[Literal["data"], int, ChannelLabel, bytes]  # peer
+    | tuple[Literal["unlabeled_data"], int, bytes]  # peer
     | tuple[Literal["shard_failed"], int, list[int]]  # shard, its rooms: all peers of them are gone
 )
 

@@ -112,10 +112,12 @@ async def test_without_the_grant_nothing_is_answered(server: MediaServer, room: 
         assert (await answer.json())["code"] == "unauthenticated"
 
 
-async def test_json_answers_have_every_field_in_snake_case(server: MediaServer, room: str) -> None:
+@pytest.mark.parametrize("slash", ["", "/"])
+async def test_json_answers_have_every_field_in_snake_case(server: MediaServer, room: str, slash: str) -> None:
+    """Also where the client was given an address that ends in a slash."""
     grants = api.VideoGrants(room_create=True)
     token = api.AccessToken(server.key, server.secret).with_grants(grants).to_jwt()
-    url = f"{server.url.replace('ws', 'http', 1)}/twirp/livekit.RoomService/CreateRoom"
+    url = f"{server.url.replace('ws', 'http', 1)}{slash}/twirp/livekit.RoomService/CreateRoom"
     headers = {"Authorization": f"Bearer {token}"}
     async with aiohttp.ClientSession() as client, client.post(url, json={"name": room}, headers=headers) as answer:
         body = await answer.json()

@@ -66,6 +66,19 @@ def test_the_sender_is_stamped_over_whatever_the_client_wrote() -> None:
     assert (packet.user.participant_identity, packet.user.participant_sid) == ("ann", ann.me.sid)
 
 
+def test_bytes_without_the_envelope_reach_the_others_as_a_user_packet() -> None:
+    server = Server()
+    ann, _ = server.join("ann")
+    mute, _ = server.join("mute", video={"canPublishData": False})
+    server.join("bob")
+    sent = Sent(server)
+    for session in (ann, mute):
+        server.reports.handle(("unlabeled_data", session.me.peer, b"21.5"))
+    [(reached, channel, packet)] = sent.take()
+    assert (reached, channel) == (["bob", "mute"], "_reliable")
+    assert (packet.user.payload, packet.participant_identity) == (b"21.5", "ann")
+
+
 def test_the_channel_decides_what_kind_a_packet_is() -> None:
     server = Server()
     ann, _ = server.join("ann")

@@ -135,6 +135,7 @@ impl Directory {
             | Event::SubscriptionFailed { peer, .. }
             | Event::StreamState { peer, .. }
             | Event::Quality { peer, .. }
+            | Event::UnlabeledData { peer, .. }
             | Event::Data { peer, .. } => Some(*peer),
             Event::TrackStarted { track, .. } | Event::TrackEnded { track } | Event::QualitiesWanted { track, .. } => {
                 self.tracks.get(track).copied()

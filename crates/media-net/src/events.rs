@@ -177,7 +177,7 @@ impl Queue {
 
 fn payload_bytes(event: &Event) -> usize {
     match event {
-        Event::Data { payload, .. } => payload.len(),
+        Event::Data { payload, .. } | Event::UnlabeledData { payload, .. } => payload.len(),
         Event::Answer { sdp, .. } | Event::Offer { sdp, .. } => sdp.len(),
         _ => 0,
     }

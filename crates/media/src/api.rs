@@ -385,6 +385,11 @@ pub enum Event {
         peer: PeerId,
         score: f32,
     },
+    /// A message on a channel whose label is the client's own: bytes for everybody, without LiveKit's envelope.
+    UnlabeledData {
+        peer: PeerId,
+        payload: Vec<u8>,
+    },
     /// A message on the reliable or the lossy channel; packets of data tracks stay inside.
     Data {
         peer: PeerId,

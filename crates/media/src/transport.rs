@@ -102,6 +102,8 @@ pub(crate) enum TransportEvent {
     Selected(Path),
     Opened(Channel),
     Message(Channel, Vec<u8>),
+    /// On a channel the protocol does not know.
+    Unlabeled(Vec<u8>),
     /// The SCTP buffer has room again.
     Writable,
     /// DTLS or SCTP ended, by the peer or by an error; why.
@@ -340,9 +342,10 @@ impl Transport {
             }
             Event::ChannelData(data) => {
                 let known = Channel::ALL.into_iter().find(|channel| self.id_of(*channel) == Some(data.id));
-                if let Some(channel) = known {
-                    events.push(TransportEvent::Message(channel, data.data));
-                }
+                events.push(match known {
+                    Some(channel) => TransportEvent::Message(channel, data.data),
+                    None => TransportEvent::Unlabeled(data.data),
+                });
             }
             Event::ChannelClose(id) => {
                 if let Some(slot) = self.channels.iter_mut().find(|slot| **slot == Some(id)) {

@@ -52,6 +52,20 @@ fn each_subscriber_of_a_data_track_gets_its_packets_under_its_own_handle() {
 }
 
 #[test]
+fn a_channel_with_a_label_of_the_clients_own_carries_bytes_for_everybody() {
+    let mut world = World::new();
+    let client = world.client(1);
+    world.offer(client, |api| {
+        World::channels(api);
+        api.add_channel("telemetry".to_owned());
+    });
+    world.until("the channel takes a message", |world| world.clients[client].channels.contains_key("telemetry"));
+    world.write_data(client, "telemetry", b"21.5");
+    world.run(50);
+    assert!(world.has(|e| *e == Event::UnlabeledData { peer: PeerId(1), payload: b"21.5".to_vec() }));
+}
+
+#[test]
 fn packets_that_no_track_of_the_sender_has_go_nowhere() {
     let mut world = talking(3, Limits::default());
     publish_data(&mut world, 1, 10, 7);

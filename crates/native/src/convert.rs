@@ -147,6 +147,9 @@ fn core_event(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
             ("speakers", room.0, levels).into_pyobject(py)
         }
         Event::Quality { peer, score } => ("quality", peer.0, score).into_pyobject(py),
+        Event::UnlabeledData { peer, payload } => {
+            ("unlabeled_data", peer.0, PyBytes::new(py, &payload)).into_pyobject(py)
+        }
         Event::Data { peer, channel, payload } => {
             ("data", peer.0, channel.label(), PyBytes::new(py, &payload)).into_pyobject(py)
         }

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import structlog
 from google.protobuf.message import DecodeError
-from livekit.protocol.models import DataPacket
+from livekit.protocol.models import DataPacket, UserPacket
 
 from auralink.media.engine import ChannelLabel
 from auralink.media.limits import Limits
@@ -46,6 +46,15 @@ def forward(room: Room, sender: Participant, channel: ChannelLabel, payload: byt
             _send_metrics(room, packet, sender)
         case _:
             send(room, packet, sender)
+
+
+def forward_unlabeled(room: Room, sender: Participant, payload: bytes, limits: Limits) -> None:
+    """Bytes from a channel with a label of the client's own: they reach the others as a user packet."""
+    if not sender.grant.can_publish_data or len(payload) > limits.data_bytes:
+        return
+    packet = DataPacket(kind=DataPacket.RELIABLE, user=UserPacket(payload=payload))
+    _sign(packet, sender)
+    send(room, packet, sender)
 
 
 def _seen(sender: Participant, sequence: int) -> bool:

@@ -84,12 +84,15 @@ class EngineReports:
                     log.info("media.subscription_failed", room=room.name, participant=me.sid, reason=message)
                     failed = SubscriptionResponse(track_sid=track.info.sid, err=SubscriptionError.SE_CODEC_UNSUPPORTED)
                     me.send(SignalResponse(subscription_response=failed))
+                    me.sent_less()
             case ("stream_state", _, track_id, paused):
                 _stream_state(room, me, track_id, paused)
             case ("quality", _, score):
                 connection_quality.reported(room, me, peer, score)
             case ("data", _, channel, payload):
                 data.forward(room, me, channel, payload, self._rooms.limits)
+            case ("unlabeled_data", _, payload):
+                data.forward_unlabeled(room, me, payload, self._rooms.limits)
             case ("peer_closed", _, reason, message):
                 log.info("media.peer_closed", room=room.name, participant=me.sid, reason=reason, message=message)
                 _closed(room, me, reason)

@@ -14,6 +14,7 @@ from livekit.protocol.rtc import (
 from auralink.kit.errors import AuraError, InvalidInput, NotFound
 from auralink.media import codecs, dynacast, membership
 from auralink.media.engine import Engine
+from auralink.media.freed_sections import FreedSections
 from auralink.media.ice_servers import IceServers
 from auralink.media.limits import Limits
 from auralink.media.participant import Connection, Participant
@@ -90,6 +91,8 @@ class Joining:
             me.offers = self._server_offers(room, me)
             me.subscriber_primary = me.grant.can_subscribe and me.client.protocol >= SUBSCRIBER_PRIMARY
             self._engine.create_peer(me.peer, room.id, "publisher")
+        else:
+            me.freed = FreedSections(self._later, me.send)
         self._engine.create_peer(
             me.receiver, room.id, "subscriber" if dual else "single", allow_pause=_may_pause(request)
         )

@@ -44,8 +44,9 @@ def remove(room: Room, me: Participant, reason: "DisconnectReason", *, tell_othe
         publishing.end(room, track, leaving=True)
     del room.participants[me.identity]
     room.speakers.left(me)
-    if me.offers:
-        me.offers.close()
+    for renegotiation in (me.offers, me.freed):
+        if renegotiation:
+            renegotiation.close()
     for sid in list(me.subscriptions):
         if taken := room.find_track(sid):
             subscribing.drop(room, me, taken)

@@ -18,6 +18,7 @@ from livekit.protocol.models import (
 from livekit.protocol.rtc import AddTrackRequest, ConnectionQualityInfo, SignalResponse, SignalTarget
 
 from auralink.media.engine import KindName, OfferedSection, QualityName
+from auralink.media.freed_sections import FreedSections
 from auralink.media.missed import Missed
 from auralink.media.resume_cuts import ResumeCuts
 from auralink.media.server_offers import ServerOffers
@@ -139,6 +140,8 @@ class Participant:
     """None while the client is between two signal connections."""
     offers: ServerOffers | None = None
     """Of the connection it receives on, where that is another one (the dual path, `/rtc`)."""
+    freed: FreedSections | None = None
+    """On the single path, of a client that can be asked for an offer."""
     candidates: Candidates = field(default_factory=lambda: Candidates(SignalTarget.PUBLISHER))
     """Of the connection it publishes on."""
     missed: Missed = field(default_factory=Missed)
@@ -232,9 +235,9 @@ class Participant:
         self.used_mids &= {section["mid"] for section in self.sections}
 
     def sent_less(self) -> None:
-        """A subscription ended: where the server offers, the client learns it from the next offer."""
-        if self.offers:
-            self.offers.changed()
+        """A subscription ended: the client learns it from the next offer, the server's or its own."""
+        if renegotiation := self.offers or self.freed:
+            renegotiation.changed()
 
     def takes(self, other: "Participant") -> bool:
         """Is it subscribed to anything of `other`?"""

@@ -69,10 +69,8 @@ def signal_router(joining: Joining, keys: KeyRing) -> APIRouter:
         await SignalConnection(socket, joining, encoder).run(wanted)
 
     for path in (DUAL_PATH, SINGLE_PATH):
-        # Some clients append the path to a URL that ends in a slash.
-        for spelling in (path, f"/{path}"):
-            router.add_api_websocket_route(spelling, signal)
-            router.add_api_route(f"{spelling}/validate", validate)
+        router.add_api_websocket_route(path, signal)
+        router.add_api_route(f"{path}/validate", validate)
     return router
 
 

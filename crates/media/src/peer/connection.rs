@@ -99,6 +99,7 @@ impl Peer {
                     effects.events.push(Event::ChannelOpen { peer: self.id, channel });
                 }
                 TransportEvent::Message(channel, payload) => self.on_message(channel, payload, effects),
+                TransportEvent::Unlabeled(payload) => self.on_unlabeled(payload, effects),
                 TransportEvent::Writable => {}
                 TransportEvent::Closed(why) => {
                     // Before the end of the handshake it can only be that nothing (or nothing useful) was heard.

@@ -11,17 +11,29 @@ use crate::transport::Write;
 
 impl Peer {
     pub(super) fn on_message(&mut self, channel: Channel, payload: Vec<u8>, effects: &mut Effects) {
-        effects.counters.data_in += 1;
-        // One that is too large costs itself only: SCTP has taken it, so the channel lives on.
-        let fits = payload.len() <= self.config.limits.max_data_message_bytes;
-        if !fits || !self.intake.admit_message(channel) {
-            effects.counters.data_dropped += 1;
+        if !self.admits(channel, &payload, effects) {
             return;
         }
         if channel == Channel::DataTrack {
             return self.on_packet(payload, effects);
         }
         effects.events.push(Event::Data { peer: self.id, channel, payload });
+    }
+
+    /// Whether that channel is reliable is the client's choice; the limits are those of one that is.
+    pub(super) fn on_unlabeled(&mut self, payload: Vec<u8>, effects: &mut Effects) {
+        if self.admits(Channel::Reliable, &payload, effects) {
+            effects.events.push(Event::UnlabeledData { peer: self.id, payload });
+        }
+    }
+
+    /// Counts the message. One that is too large costs itself only: SCTP has taken it, so the channel lives on.
+    fn admits(&mut self, channel: Channel, payload: &[u8], effects: &mut Effects) -> bool {
+        effects.counters.data_in += 1;
+        let fits = payload.len() <= self.config.limits.max_data_message_bytes;
+        let admitted = fits && self.intake.admit_message(channel);
+        effects.counters.data_dropped += u64::from(!admitted);
+        admitted
     }
 
     /// A packet of a data track that we know goes on to its subscribers.

@@ -1,6 +1,7 @@
 """Builds the ASGI application of one server from what the domains put into it.
 
-From the outside in: request id, trace, log and metrics; secure headers; CORS; limits; problem documents; routes.
+From the outside in: one slash at the beginning of a path; request id, trace, log and metrics; secure headers; CORS;
+limits; problem documents; routes.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from auralink.kit.http.headers import SecureHeaders
 from auralink.kit.http.limits import RequestLimits
 from auralink.kit.http.operations import operations_router
 from auralink.kit.http.problem import RESPONSES, install_problem_handlers
+from auralink.kit.http.slashes import OneLeadingSlash
 from auralink.kit.settings import Settings
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -85,7 +87,7 @@ def build_server(assembly: Assembly, server: Server) -> ASGIApp:
     app = RequestLimits(app, settings.body_limit, settings.request_timeout, server.path_limits)
     app = _cors(app, ["*"] if server.open_to_any_origin else settings.cors_origins)
     app = SecureHeaders(app, open_to_any_origin=server.open_to_any_origin)
-    return RequestContext(app, server.name)
+    return OneLeadingSlash(RequestContext(app, server.name))
 
 
 def _cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
