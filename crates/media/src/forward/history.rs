@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use super::rewrite::Vp8Ids;
 
 const VIDEO_SLOTS: usize = 512;
-/// Two and a half seconds of packets of 20 ms.
-const AUDIO_SLOTS: usize = 128;
+/// More than a second of packets of 20 ms: what is asked for later is not played any more.
+const AUDIO_SLOTS: usize = 64;
 /// The same packet asked for again within a round trip is on its way already; unknown or odd round trips are bounded.
 const SOONEST_REPEAT: Duration = Duration::from_millis(10);
 const LATEST_REPEAT: Duration = Duration::from_millis(500);

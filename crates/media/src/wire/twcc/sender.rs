@@ -61,8 +61,9 @@ pub struct Sender {
     /// The newest packets, ending with number `next - 1`.
     history: VecDeque<Sent>,
     in_flight: u64,
-    /// When the first packet was registered, and how long after it the newest one.
+    /// When the first packet was registered, and the newest one, also as time since the first.
     origin: Option<Instant>,
+    newest: Option<Instant>,
     newest_us: u64,
     /// Unwrapped reference time of the newest feedback, in units of 64 ms.
     reference: Option<i64>,
@@ -83,6 +84,25 @@ impl Sender {
     /// The sequence number for the packet about to be written to the header extension. Remembers when it was sent, its
     /// size in bytes (headers included) and its probe cluster (0 = none).
     pub fn register(&mut self, now: Instant, bytes: u32, cluster: u32) -> u16 {
+        // Packets of one wake-up have one time.
+        if self.newest != Some(now) {
+            self.advance(now);
+        }
+        let bytes = bytes.min(u16::MAX.into()) as u16;
+        let cluster_and_state = cluster << 2 | State::InFlight as u32;
+        if self.history.len() >= Self::HISTORY {
+            self.forget_oldest();
+        }
+        self.history.push_back(Sent { at_us: self.newest_us as u32, cluster_and_state, bytes });
+        self.in_flight += u64::from(bytes);
+        let sequence = self.next;
+        self.next += 1;
+        sequence as u16
+    }
+
+    /// Sets the clock and forgets what is too old.
+    fn advance(&mut self, now: Instant) {
+        self.newest = Some(now);
         let now_us = now.saturating_duration_since(*self.origin.get_or_insert(now)).as_micros() as u64;
         if now_us.saturating_sub(self.newest_us) > Self::MAX_AGE_US {
             // All are too old, perhaps by so much that their halved times say otherwise.
@@ -90,19 +110,16 @@ impl Sender {
             self.in_flight = 0;
         }
         self.newest_us = self.newest_us.max(now_us);
-        while self.history.len() >= Self::HISTORY || self.oldest_is_stale() {
-            let forgotten = self.history.pop_front();
-            if let Some(sent) = forgotten.filter(|sent| sent.state() == State::InFlight) {
-                self.in_flight -= u64::from(sent.bytes);
-            }
+        while self.oldest_is_stale() {
+            self.forget_oldest();
         }
-        let bytes = bytes.min(u16::MAX.into()) as u16;
-        let cluster_and_state = cluster << 2 | State::InFlight as u32;
-        self.history.push_back(Sent { at_us: now_us as u32, cluster_and_state, bytes });
-        self.in_flight += u64::from(bytes);
-        let sequence = self.next;
-        self.next += 1;
-        sequence as u16
+    }
+
+    fn forget_oldest(&mut self) {
+        let forgotten = self.history.pop_front();
+        if let Some(sent) = forgotten.filter(|sent| sent.state() == State::InFlight) {
+            self.in_flight -= u64::from(sent.bytes);
+        }
     }
 
     fn oldest_is_stale(&self) -> bool {
