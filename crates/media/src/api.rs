@@ -485,6 +485,13 @@ impl Egress {
         self.buffer.clear();
         self.transmits.clear();
     }
+
+    /// Adds what `other` holds behind what is there.
+    pub fn append(&mut self, mut other: Egress) {
+        let offset = self.buffer.len();
+        self.buffer.append(&mut other.buffer);
+        self.transmits.extend(other.transmits.iter().map(|one| Transmit { start: one.start + offset, ..*one }));
+    }
 }
 
 /// One received datagram. `payload` is scratch space: the core decrypts in place.

@@ -18,6 +18,7 @@ mod publish;
 pub mod quality;
 mod random;
 mod shard;
+pub mod shed;
 mod slab;
 pub mod speakers;
 mod transport;

@@ -107,6 +107,7 @@ impl Peer {
     fn allow(&mut self, key: Key, allowed: Option<Choice>, tracks: &Slab<Track>, effects: &mut Effects) {
         let Some(down) = self.downs.get_mut(key) else { return };
         let Some(track) = tracks.get(down.track) else { return };
+        let allowed = self.shed.limit(track, self.id.0.wrapping_add(down.order), allowed);
         down.allowed = allowed;
         let track_key = down.track;
         if let Some(layer) = self.retarget(key, track) {

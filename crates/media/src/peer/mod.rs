@@ -31,6 +31,7 @@ use crate::line::Line;
 use crate::publish::track::Track;
 use crate::quality::Tracker;
 use crate::random::{self, NoRandomness};
+use crate::shed::Shed;
 use crate::slab::{Key, Slab};
 use crate::transport::{Identity, Path, Transport, TransportEvent};
 use crate::wire::twcc::Outcome;
@@ -112,6 +113,8 @@ pub(crate) struct Peer {
     report_ssrc: u32,
     bandwidth: Option<Bwe>,
     prober: Prober,
+    /// What is left out because the shard cannot keep up.
+    pub shed: Shed,
     /// What the line is to be taken for at most, in bits per second.
     limit_bps: Option<u64>,
     /// Scratch space.
@@ -180,6 +183,7 @@ impl Peer {
             report_ssrc: random::number()? | 1,
             bandwidth: None,
             prober: Prober::default(),
+            shed: Shed::default(),
             limit_bps: None,
             message: Vec::new(),
             outcomes: Vec::new(),
@@ -219,7 +223,9 @@ impl Peer {
             }
         }
         self.subscriptions += 1;
-        let down = self.downs.insert(DownTrack::new(key, track, settings, self.subscriptions));
+        let mut down = DownTrack::new(key, track, settings, self.subscriptions);
+        down.allowed = self.shed.limit(track, self.id.0.wrapping_add(down.order), down.allowed);
+        let down = self.downs.insert(down);
         self.down_of.insert(track.id, down);
         (down, true)
     }

@@ -55,7 +55,8 @@ impl Shard {
             return refuse(self, CloseReason::Internal, "the room does not exist");
         }
         match Peer::new(now, id, room, role, options, self.config.clone(), self.identity.clone()) {
-            Ok(peer) => {
+            Ok(mut peer) => {
+                peer.shed = self.shed;
                 let ufrag = peer.negotiation.credentials().0.as_bytes().to_vec();
                 let key = self.peers.insert(peer);
                 self.peer_of.insert(id, key);

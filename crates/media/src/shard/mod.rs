@@ -22,6 +22,7 @@ use crate::effects::Effects;
 use crate::packet::Packet;
 use crate::peer::{Fault, Peer};
 use crate::publish::track::Track;
+use crate::shed::Shed;
 use crate::slab::{Key, Slab};
 use crate::transport::Identity;
 use crate::wire::rtcp::NtpTime;
@@ -46,6 +47,8 @@ pub struct Shard {
     /// Our ICE user name fragments.
     ufrags: FxHashMap<Vec<u8>, Key>,
     timers: Timers,
+    /// What is left out because the thread cannot keep up.
+    shed: Shed,
     effects: Effects,
     /// Packets of the current wake-up, and the peers they go to.
     batch: Vec<Packet>,
@@ -73,6 +76,7 @@ impl Shard {
             addresses: FxHashMap::default(),
             ufrags: FxHashMap::default(),
             timers: Timers::default(),
+            shed: Shed::default(),
             effects: Effects::default(),
             batch: Vec::new(),
             touched: Vec::new(),
@@ -116,6 +120,23 @@ impl Shard {
         self.run_timers(now, egress);
         self.settle(now, egress);
         self.count_out(egress, before);
+    }
+
+    /// From now on leaves out what [`shed`](crate::shed) says for this level; 0 = nothing.
+    pub fn shed(&mut self, now: Instant, level: u8) {
+        self.shed = Shed::at(level);
+        let shed = self.shed;
+        let peers: Vec<Key> = self.peers.iter().map(|(key, _)| key).collect();
+        let mut unused = Egress::default();
+        for key in peers {
+            self.contain(now, key, &mut unused, |peer, tracks, _, effects| {
+                peer.shed = shed;
+                peer.allocate(now, tracks, effects);
+                Ok(())
+            });
+        }
+        self.parting.append(unused);
+        self.timers.wake(now);
     }
 
     /// When `tick` must be called at the latest; `None` when nothing is pending.
@@ -269,13 +290,7 @@ impl Shard {
     }
 
     fn send_parting(&mut self, egress: &mut Egress) {
-        let offset = egress.buffer.len();
-        egress.buffer.append(&mut self.parting.buffer);
-        let moved = self.parting.transmits.drain(..).map(|mut transmit| {
-            transmit.start += offset;
-            transmit
-        });
-        egress.transmits.extend(moved);
+        egress.append(std::mem::take(&mut self.parting));
     }
 
     fn count_out(&mut self, egress: &Egress, (transmits, bytes): (usize, usize)) {

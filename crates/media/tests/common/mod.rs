@@ -180,8 +180,19 @@ impl World {
     }
 
     pub fn publish(&mut self, index: usize, track: u64, mid: Mid, kind: Kind, layers: Vec<Layer>) {
-        let peer = self.clients[index].id;
         let source = if kind == Kind::Audio { Source::Microphone } else { Source::Camera };
+        self.publish_as(index, track, mid, (kind, source), layers);
+    }
+
+    pub fn publish_as(
+        &mut self,
+        index: usize,
+        track: u64,
+        mid: Mid,
+        (kind, source): (Kind, Source),
+        layers: Vec<Layer>,
+    ) {
+        let peer = self.clients[index].id;
         let publication = Publication {
             track: TrackId(track),
             sid: format!("TR_{track}"),
