@@ -18,6 +18,7 @@ pub trait Core {
     );
     fn tick(&mut self, now: Instant, egress: &mut Egress);
     fn next_timeout(&self) -> Option<Instant>;
+    fn shed(&mut self, now: Instant, level: u8);
     fn drain_events(&mut self, into: &mut Vec<Event>);
     fn tcp_closed(&mut self, now: Instant, remote: SocketAddr);
     fn counters(&self) -> Counters;
@@ -51,6 +52,10 @@ impl Core for Shard {
 
     fn next_timeout(&self) -> Option<Instant> {
         Shard::next_timeout(self)
+    }
+
+    fn shed(&mut self, now: Instant, level: u8) {
+        Shard::shed(self, now, level);
     }
 
     fn drain_events(&mut self, into: &mut Vec<Event>) {

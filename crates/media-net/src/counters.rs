@@ -64,6 +64,10 @@ pub struct ThreadCounters {
     /// Packets to ICE-TCP clients that read too slowly.
     pub tcp_dropped: u64,
     pub failures: u64,
+    /// Gauge: how much is left out because the thread does not keep up, see `auralink_media::shed`.
+    pub shed_level: u64,
+    /// Times it was made more.
+    pub shed_raised: u64,
 }
 
 /// Counters of the engine, summed over shards.
@@ -77,6 +81,9 @@ pub struct Stats {
     pub receive_truncated: u64,
     pub tcp_dropped: u64,
     pub shard_failures: u64,
+    /// Gauge: of the shard that leaves out most.
+    pub shed_level: u64,
+    pub shed_raised: u64,
     /// Gauge.
     pub tcp_connections: u64,
     /// Gauge.
@@ -98,6 +105,8 @@ impl Stats {
         self.receive_truncated += thread.receive_truncated;
         self.tcp_dropped += thread.tcp_dropped;
         self.shard_failures += thread.failures;
+        self.shed_level = self.shed_level.max(thread.shed_level);
+        self.shed_raised += thread.shed_raised;
     }
 
     /// Every counter with its name: those of the core as in `Counters`, those of sending with `net_`.
@@ -121,6 +130,8 @@ impl Stats {
             ("events_queued", self.events_queued),
             ("events_dropped", self.events_dropped),
             ("commands_queued", self.commands_queued),
+            ("net_shed_level", self.shed_level),
+            ("net_shed_raised", self.shed_raised),
             ("net_shards_stuck", self.shards_stuck),
         ]);
         named
@@ -137,5 +148,6 @@ impl ThreadCounters {
         self.receive_truncated += carried.receive_truncated;
         self.tcp_dropped += carried.tcp_dropped;
         self.failures += carried.failures;
+        self.shed_raised += carried.shed_raised;
     }
 }

@@ -6,7 +6,7 @@ use auralink_media::api::{Egress, Proto};
 use rustc_hash::FxHashMap;
 
 use crate::routes::Routes;
-use crate::send::Sender;
+use crate::send::{SendCounters, Sender};
 use crate::tcp::Connection;
 use crate::udp::UdpSocket;
 
@@ -25,8 +25,8 @@ pub struct Outbound {
     touched: Vec<u64>,
     /// Packets to ICE-TCP clients that read too slowly.
     pub tcp_dropped: u64,
-    /// Datagrams sent since the last [`Outbound::take_sent`].
-    sent: usize,
+    /// What the sender had sent at the last [`Outbound::take_sent`].
+    told: SendCounters,
 }
 
 impl Outbound {
@@ -38,7 +38,7 @@ impl Outbound {
             tcp: FxHashMap::default(),
             touched: Vec::new(),
             tcp_dropped: 0,
-            sent: 0,
+            told: SendCounters::default(),
         }
     }
 
@@ -55,7 +55,6 @@ impl Outbound {
         if egress.transmits.is_empty() {
             return;
         }
-        self.sent += egress.transmits.len();
         self.sender.send(sockets, egress, |destination| self.routes.socket(destination));
         if !self.connections.is_empty() {
             self.queue_tcp(egress);
@@ -85,8 +84,10 @@ impl Outbound {
         std::mem::take(&mut self.touched)
     }
 
-    /// Datagrams sent since this was last asked.
-    pub fn take_sent(&mut self) -> usize {
-        std::mem::take(&mut self.sent)
+    /// UDP datagrams sent since this was last asked, and in how many messages.
+    pub fn take_sent(&mut self) -> (u64, u64) {
+        let now = self.sender.counters();
+        let before = std::mem::replace(&mut self.told, now);
+        (now.datagrams - before.datagrams, now.messages - before.messages)
     }
 }

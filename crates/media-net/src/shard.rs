@@ -10,8 +10,10 @@ use auralink_media::grid;
 use crate::core::{Core, CoreFactory};
 use crate::counters::{self, ThreadCounters};
 use crate::events::NetEvent;
+use crate::gather::Gather;
 use crate::mailbox::{Fault, Input};
 use crate::outbound::Outbound;
+use crate::overload::Overload;
 use crate::supervisor::Context;
 use crate::sys::{Epoll, Ready, Watch};
 use crate::tcp::{Connection, Flow, Handover};
@@ -19,12 +21,6 @@ use crate::udp::{BATCH, RecvBatch};
 
 /// Full batches taken from one socket before everything else has its turn.
 const MAX_ROUNDS: usize = 4;
-/// A wake-up that sent this many packets means fan-out: gathering makes its runs longer.
-const FAN_OUT: usize = 16;
-/// How long after such a flush wake-ups are still gathered: longer than between two frames of slow video.
-const FAN_OUT_LASTS: Duration = Duration::from_millis(120);
-/// The part of the longest wait for more datagrams that is waited however long the work takes.
-const LEAST_GATHER: u32 = 2;
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(100);
 const TCP_SWEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -51,9 +47,12 @@ pub struct ShardLoop<'a, C> {
     carried: ThreadCounters,
     counters: ThreadCounters,
     snapshot_due: Option<Instant>,
-    fan_out_until: Instant,
+    gather: Gather,
     /// How long what the wake-up before asked for took.
     last_work: Duration,
+    overload: Overload,
+    /// All that had arrived was taken in this turn.
+    drained: bool,
     /// The moment of the core's clock its timers are counted from.
     origin: Instant,
     /// When patient feedback is read next; none = when it comes.
@@ -90,8 +89,10 @@ impl<'a, C: Core> ShardLoop<'a, C> {
             carried,
             counters: ThreadCounters::default(),
             snapshot_due: None,
-            fan_out_until: now,
+            gather: Gather::new(context.gather, now),
             last_work: Duration::ZERO,
+            overload: Overload::new(now),
+            drained: true,
             origin: now,
             patient_due: None,
         })
@@ -111,6 +112,7 @@ impl<'a, C: Core> ShardLoop<'a, C> {
             self.counters.wakeups += 1;
             let begun = Instant::now();
             self.context.beat.works(begun);
+            self.drained = true;
             let commanded = self.take_inputs();
             let ready = std::mem::take(&mut self.ready);
             for event in &ready {
@@ -120,15 +122,23 @@ impl<'a, C: Core> ShardLoop<'a, C> {
             // What was forwarded leaves before anything else is done.
             self.flush();
             let now = Instant::now();
+            let (datagrams, messages) = self.out.take_sent();
+            self.gather.sent(now, datagrams, messages);
             self.collect_patient(now)?;
             if commanded || self.core.next_timeout().is_some_and(|due| due <= now) {
                 self.core.tick(now, &mut self.egress);
             }
             self.flush();
+            // Reports and the like say nothing about what waiting brings.
+            self.out.take_sent();
             self.sweep(now);
             self.publish_events();
             self.snapshot(now);
-            self.last_work = begun.elapsed();
+            let ended = Instant::now();
+            self.last_work = ended.saturating_duration_since(begun);
+            if self.overload.turn(begun, ended, self.drained) {
+                self.core.shed(ended, self.overload.level());
+            }
         }
     }
 
@@ -138,14 +148,11 @@ impl<'a, C: Core> ShardLoop<'a, C> {
         Some(due.saturating_duration_since(Instant::now()))
     }
 
-    /// Under fan-out, lets the rest of a frame arrive before the first of it is worked on: one wake-up, one flush, one
-    /// run of packets per subscriber. The longer the work of a wake-up takes, the shorter the wait, so that the last
-    /// subscriber's packets are not late: while one wake-up is worked on, those of the next gather by themselves.
-    fn gather(&self) {
-        let most = self.context.gather;
+    fn gather(&mut self) {
         let media = self.ready.iter().any(|event| (FIRST_SOCKET..FIRST_PATIENT).contains(&event.token));
-        if media && !most.is_zero() && Instant::now() < self.fan_out_until {
-            std::thread::sleep(most.saturating_sub(self.last_work).max(most / LEAST_GATHER));
+        let wait = if media { self.gather.wait(Instant::now(), self.last_work) } else { Duration::ZERO };
+        if !wait.is_zero() {
+            std::thread::sleep(wait);
         }
     }
 
@@ -230,7 +237,7 @@ impl<'a, C: Core> ShardLoop<'a, C> {
                 }
             };
             if taken == 0 {
-                break;
+                return Ok(all);
             }
             all += taken;
             let (mut batch, used) = self.receive.datagrams();
@@ -241,9 +248,10 @@ impl<'a, C: Core> ShardLoop<'a, C> {
             let mut drain = |egress: &mut Egress| out.relieve(&context.sockets, egress);
             self.core.receive(Instant::now(), batch, &mut self.egress, &mut drain);
             if taken < BATCH {
-                break;
+                return Ok(all);
             }
         }
+        self.drained = false;
         Ok(all)
     }
 
@@ -323,9 +331,6 @@ impl<'a, C: Core> ShardLoop<'a, C> {
 
     fn flush(&mut self) {
         self.out.send(&self.context.sockets, &mut self.egress);
-        if self.out.take_sent() >= FAN_OUT {
-            self.fan_out_until = Instant::now() + FAN_OUT_LASTS;
-        }
         self.write_tcp();
     }
 
@@ -401,6 +406,7 @@ impl<'a, C: Core> ShardLoop<'a, C> {
         counters::add(&mut counters.core, &self.core.counters());
         counters.sent = self.out.sender.counters();
         counters.tcp_dropped = self.out.tcp_dropped;
+        (counters.shed_level, counters.shed_raised) = (self.overload.level().into(), self.overload.raised());
         counters.add_carried(&self.carried);
         *self.context.counters() = counters;
     }

@@ -133,6 +133,19 @@ fn a_taken_port_is_named() {
 }
 
 #[test]
+fn a_thread_that_falls_behind_tells_the_core_to_leave_something_out() {
+    let engine = start(&loopback());
+    assert_eq!(engine.stats().shed_level, 0);
+    for _ in 0..3 {
+        assert!(engine.inject(0, Fault::Stall(Duration::from_secs(1))));
+        wait_until("the shard stalls", || engine.stats().commands_queued == 0);
+    }
+    wait_until("the core is told", || engine.stats().shed_raised > 0);
+    assert!(engine.stats().shed_level > 0);
+    assert!(engine.stats().named().iter().any(|(name, value)| *name == "net_shed_level" && *value > 0));
+}
+
+#[test]
 fn a_panicking_shard_starts_again_empty_and_says_which_rooms_are_gone() {
     let engine = start(&EngineConfig { shards: 2, ..loopback() });
     for room in [1, 2] {

@@ -10,7 +10,16 @@ from auralink.media.engine import Engine
 from auralink.media.rooms import Rooms
 
 _GAUGES = frozenset(
-    {"peers", "tracks", "subscriptions", "data_tracks", "events_queued", "commands_queued", "net_shards_stuck"}
+    {
+        "peers",
+        "tracks",
+        "subscriptions",
+        "data_tracks",
+        "events_queued",
+        "commands_queued",
+        "net_shards_stuck",
+        "net_shed_level",
+    }
 )
 """Names of the engine's statistics that go down as well; all others only count up."""
 

@@ -110,6 +110,8 @@ impl Core for EchoCore {
         self.due.iter().map(|(at, _, _)| *at).min()
     }
 
+    fn shed(&mut self, _: Instant, _: u8) {}
+
     fn drain_events(&mut self, into: &mut Vec<Event>) {
         into.append(&mut self.events);
     }
