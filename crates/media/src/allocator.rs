@@ -249,6 +249,12 @@ mod tests {
         assert_eq!(next_step_bps(&[camera()], &[None]), Some(150_000));
     }
 
+    /// The request's lowest step and nothing else.
+    fn floor_only(request: &Request) -> [Option<[u64; TEMPORAL]>; 3] {
+        let floor = ladder(request).first().map(|step| (usize::from(step.choice.layer), step.bps));
+        [0, 1, 2].map(|layer| floor.filter(|(of, _)| *of == layer).map(|(_, bps)| [bps; TEMPORAL]))
+    }
+
     fn any_request() -> impl Strategy<Value = Request> {
         let wanted = prop_oneof![Just(Quality::Low), Just(Quality::Medium), Just(Quality::High)];
         let temporal = prop::array::uniform4(1u64..1_500_000).prop_map(|own| {
@@ -285,6 +291,46 @@ mod tests {
                 ladder(r).is_sorted_by_key(|step| step.bps)
             });
             prop_assert!(!monotonic || used <= budget);
+        }
+
+        #[test]
+        fn more_than_the_line_carries_is_given_only_as_lowest_layers(
+            requests in prop::collection::vec(any_request(), 0..12), budget in 0u64..20_000_000
+        ) {
+            let given = allocate(budget, &requests, false);
+            let used: u64 = given.iter().zip(&requests).filter_map(|(g, r)| Some(cost_bps(r, (*g)?))).sum();
+            let lowest = |(given, request): (&Option<Choice>, &Request)| *given == ladder(request).first().map(|s| s.choice);
+            let monotonic = requests.iter().all(|r| ladder(r).is_sorted_by_key(|step| step.bps));
+            prop_assert!(!monotonic || used <= budget || given.iter().zip(&requests).all(lowest));
+        }
+
+        #[test]
+        fn nobody_is_paused_for_whom_there_was_room_beside_the_lowest_layers(
+            requests in prop::collection::vec(any_request(), 0..12), budget in 0u64..20_000_000
+        ) {
+            let given = allocate(budget, &requests, true);
+            let floor = |request: &Request| ladder(request).first().map(|step| step.bps);
+            let floors: u64 = given.iter().zip(&requests).filter_map(|(g, r)| g.and(floor(r))).sum();
+            for (given, request) in given.iter().zip(&requests) {
+                prop_assert!(given.is_some() || floor(request).is_none_or(|bps| floors + bps > budget));
+            }
+        }
+
+        #[test]
+        fn what_screen_shares_get_is_not_for_cameras_to_take(
+            requests in prop::collection::vec(any_request(), 0..12), budget in 0u64..20_000_000, pause: bool
+        ) {
+            // Cameras that want no more than their lowest layer take nothing from a screen share's rise.
+            let modest = |request: &Request| match request.screen_share {
+                true => request.clone(),
+                false => Request { wanted: Quality::Low, temporal: 0, rates_bps: floor_only(request), ..request.clone() },
+            };
+            let screens = |requests: &[Request]| -> Vec<Option<Choice>> {
+                let given = allocate(budget, requests, pause);
+                given.into_iter().zip(requests).filter(|(_, request)| request.screen_share).map(|(given, _)| given).collect()
+            };
+            let modest: Vec<Request> = requests.iter().map(modest).collect();
+            prop_assert_eq!(screens(&requests), screens(&modest));
         }
 
         #[test]
