@@ -118,12 +118,16 @@ impl Bwe {
         self.desired_bps = bps;
     }
 
-    /// A receiver-side estimate (REMB) caps ours.
-    pub fn on_remb(&mut self, now: Instant, bps: u64) {
-        if (bps as f64) < self.estimate_bps {
-            self.estimate_bps = (bps as f64).max(MIN_BPS as f64);
+    /// A receiver-side estimate (REMB) caps ours; without any feedback about packets it is ours. True when it lowered it.
+    pub fn on_remb(&mut self, now: Instant, bps: u64) -> bool {
+        let (before, told) = (self.estimate_bps, (bps as f64).clamp(MIN_BPS as f64, MAX_BPS as f64));
+        if self.updated.is_none() {
+            self.estimate_bps = told;
+        } else if told < before {
+            self.estimate_bps = told;
             self.hold_until = Some(now + FIRST_BACKOFF);
         }
+        self.estimate_bps < before
     }
 
     /// May the line be tried for more now?

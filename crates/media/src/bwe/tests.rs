@@ -1,5 +1,7 @@
 //! The estimator on a simulated line: a rate, a queue, a delay, random loss; virtual time.
 
+use proptest::prelude::*;
+
 use super::*;
 
 struct Line {
@@ -111,8 +113,21 @@ fn a_failed_rise_makes_the_next_attempt_wait_longer() {
 #[test]
 fn a_receiver_estimate_caps_ours() {
     let mut bwe = Bwe::default();
-    bwe.on_remb(Instant::now(), 300_000);
+    assert!(bwe.on_remb(Instant::now(), 300_000));
     assert_eq!(bwe.estimate_bps(), 300_000);
+}
+
+#[test]
+fn a_receiver_estimate_is_ours_where_nothing_else_is_told_and_a_limit_where_there_is_more() {
+    let (mut line, mut bwe) = (Line::new(50_000_000), Bwe::default());
+    assert!(bwe.on_remb(line.now, 300_000) && !bwe.on_remb(line.now, 2_000_000));
+    assert_eq!(bwe.estimate_bps(), 2_000_000);
+    bwe.set_desired(1_000_000);
+    line.run(&mut bwe, 1, 1_000_000);
+    bwe.on_remb(line.now, 50_000_000);
+    assert!(bwe.estimate_bps() < 3_000_000, "a limit, not an estimate");
+    assert!(bwe.on_remb(line.now, 700_000));
+    assert_eq!(bwe.estimate_bps(), 700_000);
 }
 
 const AUDIO_BPS: u64 = 48_000;
@@ -186,5 +201,62 @@ fn bursts_of_frames_find_the_rate_of_a_narrow_line_and_drain_its_queue() {
         assert!((0.6..1.0).contains(&share), "{rate}: {share}");
         let queue = line.busy_until.saturating_duration_since(line.now);
         assert!(queue < Duration::from_millis(100), "{rate}: {queue:?}");
+    }
+}
+
+/// One thing that happens to an estimator.
+#[derive(Debug, Clone)]
+enum Happening {
+    /// (milliseconds since the packet before, bytes, milliseconds on the way; none = lost)
+    Feedback(Vec<(u64, u32, Option<u64>)>),
+    Remb(u64),
+    Carried(u64),
+    Given(u64, u64),
+    Probed(bool),
+    Time(u64),
+}
+
+fn any_happening() -> impl Strategy<Value = Happening> {
+    let packet = (0u64..2_000, 0u32..70_000, prop::option::of(0u64..100_000));
+    prop_oneof![
+        6 => prop::collection::vec(packet, 0..60).prop_map(Happening::Feedback),
+        1 => any::<u64>().prop_map(Happening::Remb),
+        1 => any::<u64>().prop_map(Happening::Carried),
+        1 => (any::<u32>(), any::<u32>()).prop_map(|(desired, given)| Happening::Given(desired.into(), given.into())),
+        1 => any::<bool>().prop_map(Happening::Probed),
+        2 => (0u64..100_000).prop_map(Happening::Time),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_feedback_breaks_the_estimate(happenings in prop::collection::vec(any_happening(), 0..80)) {
+        let start = Instant::now();
+        let (mut now, mut bwe, mut sequence) = (start, Bwe::default(), 0);
+        for happening in happenings {
+            match happening {
+                Happening::Feedback(packets) => {
+                    let mut outcomes = vec![];
+                    for (gap_ms, bytes, way_ms) in packets {
+                        now += Duration::from_millis(gap_ms);
+                        sequence += 1;
+                        let arrived = way_ms.map(|way| (now - start) + Duration::from_millis(way));
+                        outcomes.push(Outcome { sequence, sent: now, bytes, cluster: 0, arrived });
+                    }
+                    let before = bwe.estimate_bps();
+                    let lowered = bwe.on_outcomes(now, &outcomes);
+                    prop_assert!(!lowered || bwe.estimate_bps() <= before);
+                }
+                Happening::Remb(bps) => drop(bwe.on_remb(now, bps)),
+                Happening::Carried(bps) => bwe.on_carried(bps),
+                Happening::Given(desired, given) => {
+                    bwe.set_desired(desired);
+                    bwe.set_given(given);
+                }
+                Happening::Probed(probed) => bwe.set_probed(probed),
+                Happening::Time(ms) => now += Duration::from_millis(ms),
+            }
+            prop_assert!((MIN_BPS..=MAX_BPS).contains(&bwe.estimate_bps()), "{}", bwe.estimate_bps());
+        }
     }
 }

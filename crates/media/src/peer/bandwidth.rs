@@ -41,6 +41,18 @@ impl Peer {
         }
     }
 
+    /// A receiver-side estimate. Beside feedback about every packet it only caps ours; from a subscriber that sends no
+    /// such feedback it is all there is to know.
+    pub(super) fn on_remb(&mut self, now: Instant, bps: u64, tracks: &Slab<Track>, effects: &mut Effects) {
+        let bandwidth = self.bandwidth.get_or_insert_with(Bwe::default);
+        if !bandwidth.on_remb(now, bps) {
+            return;
+        }
+        if now.saturating_duration_since(self.allocated) >= REACT_WITHIN {
+            self.allocate(now, tracks, effects);
+        }
+    }
+
     /// Chooses the layers of all its video anew. Without any feedback nothing is known and everything is allowed.
     pub fn allocate(&mut self, now: Instant, tracks: &Slab<Track>, effects: &mut Effects) {
         self.allocated = now;

@@ -109,6 +109,10 @@ impl Peer {
             self.heard.loss += u64::from(block.fraction_lost);
             self.heard.reports += 1;
             self.heard.jitter = self.heard.jitter.max(block.jitter);
+            let own = self.own_streams.get(&block.ssrc).and_then(|own| self.downs.get_mut(own.down));
+            if let Some(stream) = own.and_then(|down| down.stream.as_mut()).filter(|s| s.binding.ssrc == block.ssrc) {
+                stream.on_reported(block.highest_sequence);
+            }
         }
     }
 
