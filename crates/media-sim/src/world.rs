@@ -121,7 +121,7 @@ impl World {
         let sdp = client.first_offer();
         let (wanted, sections) = (Vec::new(), BTreeMap::new());
         self.nodes.push(Node { client, address, up, down, offer_id: 0, wanted, sections });
-        let options = PeerOptions { allow_pause: self.allow_pause };
+        let options = PeerOptions { allow_pause: self.allow_pause, ..PeerOptions::default() };
         self.command(Command::CreatePeer { peer: peer(id), room: ROOM, role: PeerRole::Single, options });
         self.offer(id, sdp);
         id

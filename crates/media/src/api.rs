@@ -250,6 +250,31 @@ pub enum Command {
 pub struct PeerOptions {
     /// May the allocator pause video when bandwidth is short (LiveKit's `subscriber_allow_pause`)?
     pub allow_pause: bool,
+    /// How long it is to hold pictures back (LiveKit's `min_playout_delay`, `max_playout_delay` of a room); none = as
+    /// its own player likes.
+    pub playout_delay: Option<PlayoutDelay>,
+}
+
+/// How long a receiver holds pictures back, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlayoutDelay {
+    pub min_ms: u32,
+    pub max_ms: u32,
+}
+
+impl PlayoutDelay {
+    /// The longest that can be told: 12 bits of 10 ms.
+    const LONGEST_MS: u32 = 40_950;
+    /// What a room with only a minimum has for maximum (LiveKit's figure).
+    const DEFAULT_MAX_MS: u32 = 10_000;
+
+    /// The value of the header extension: minimum and maximum in 12 bits each, in units of 10 ms.
+    pub fn value(self) -> [u8; 3] {
+        let max_ms = if self.max_ms == 0 { Self::DEFAULT_MAX_MS } else { self.max_ms }.min(Self::LONGEST_MS);
+        let (min, max) = (self.min_ms.min(max_ms) / 10, max_ms / 10);
+        let [_, first, second, third] = (min << 12 | max).to_be_bytes();
+        [first, second, third]
+    }
 }
 
 /// One m-line of an applied offer on which the client sends, so that the signal plane can match it with AddTrack.

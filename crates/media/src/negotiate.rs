@@ -72,6 +72,10 @@ pub struct ExtensionIds {
     pub abs_send_time: u8,
     pub audio_level: u8,
     pub dependency_descriptor: u8,
+    /// When a frame was captured, by the clock of who captured it.
+    pub abs_capture_time: u8,
+    /// How long a receiver is to hold pictures back, at least and at most.
+    pub playout_delay: u8,
 }
 
 /// A codec both sides speak, in one section.
@@ -107,6 +111,8 @@ pub struct Reviewed {
     /// In the client's order of preference. Empty for data and rejected sections.
     pub codecs: Vec<NegotiatedCodec>,
     pub extensions: ExtensionIds,
+    /// The id of the playout delay, for who has something to say by it ([`Review::with_playout_delay`]).
+    pub playout_delay: u8,
     /// Stream and track id of the client's msid; empty = none.
     pub stream_id: String,
     pub track_id: String,
@@ -137,6 +143,15 @@ impl Reviewed {
 pub struct Review {
     pub remote: RemoteTransport,
     pub sections: Vec<Reviewed>,
+}
+
+impl Review {
+    /// Uses the playout delay extension where the client has it.
+    pub fn with_playout_delay(&mut self) {
+        for section in &mut self.sections {
+            section.extensions.playout_delay = section.playout_delay;
+        }
+    }
 }
 
 /// A stream we send in a section.
@@ -175,4 +190,6 @@ pub struct OfferedMedia {
     pub kind: Kind,
     /// None = an inactive section, to be reused later.
     pub send: Option<SendStream>,
+    /// The receiver will be told how long to hold pictures back.
+    pub playout_delay: bool,
 }

@@ -18,6 +18,9 @@ pub(crate) struct Packet {
     /// Value of the dependency descriptor extension in the same datagram; empty = none.
     dependency_start: u16,
     dependency_len: u8,
+    /// The same of its capture time.
+    capture_start: u16,
+    capture_len: u8,
     pub layer: u8,
     pub index: u64,
     pub timestamp: u32,
@@ -81,6 +84,8 @@ impl Packet {
             len: payload.len() as u16,
             dependency_start: dependency.start as u16,
             dependency_len: dependency.len() as u8,
+            capture_start: 0,
+            capture_len: 0,
             layer: fields.layer,
             index: fields.index,
             timestamp: fields.timestamp,
@@ -90,6 +95,17 @@ impl Packet {
             vp8: fields.vp8,
             layered: fields.layered,
         }
+    }
+
+    /// Says where the value of the capture time extension is; senders give it about once a second.
+    pub fn captured(self, value: Option<Range<usize>>) -> Packet {
+        let value = value.filter(|value| value.len() <= usize::from(u8::MAX)).unwrap_or(0..0);
+        Packet { capture_start: value.start as u16, capture_len: value.len() as u8, ..self }
+    }
+
+    pub fn capture_time<'d>(&self, datagram: &'d [u8]) -> Option<&'d [u8]> {
+        let start = usize::from(self.capture_start);
+        datagram.get(start..start + usize::from(self.capture_len)).filter(|value| !value.is_empty())
     }
 
     #[inline]

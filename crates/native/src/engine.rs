@@ -152,7 +152,7 @@ impl Engine {
 
     #[pyo3(signature = (peer, room, role, *, allow_pause = false))]
     fn create_peer(&self, py: Python<'_>, peer: u64, room: u64, role: &str, allow_pause: bool) -> PyResult<()> {
-        let (role, options) = (convert::role(role)?, PeerOptions { allow_pause });
+        let (role, options) = (convert::role(role)?, PeerOptions { allow_pause, ..PeerOptions::default() });
         self.send(py, Command::CreatePeer { peer: PeerId(peer), room: RoomId(room), role, options })
     }
 

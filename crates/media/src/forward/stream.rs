@@ -9,7 +9,7 @@ use super::payload::Form;
 use super::rewrite::{Rewriter, Rewritten, Source};
 use super::svc::{Selector, Wanted};
 use crate::allocator::Choice;
-use crate::api::Egress;
+use crate::api::{Egress, PlayoutDelay};
 use crate::line::Outlet;
 use crate::negotiate::{ExtensionIds, NegotiatedCodec};
 use crate::packet::{Layered, Packet};
@@ -27,6 +27,31 @@ pub(crate) struct Binding {
     pub first_timestamp: u32,
     pub codecs: Vec<NegotiatedCodec>,
     pub extensions: ExtensionIds,
+}
+
+/// Header extensions that a packet brings along.
+#[derive(Debug, Clone, Copy)]
+struct Own<'p> {
+    dependency: Option<&'p [u8]>,
+    capture: Option<&'p [u8]>,
+}
+
+impl Own<'_> {
+    /// Those that the subscriber understands.
+    #[inline]
+    fn negotiated(self, ids: &ExtensionIds) -> Self {
+        Own {
+            dependency: self.dependency.filter(|_| ids.dependency_descriptor != 0),
+            capture: self.capture.filter(|_| ids.abs_capture_time != 0),
+        }
+    }
+}
+
+/// A playout delay that is told with every packet from `first` on.
+#[derive(Debug)]
+struct Playout {
+    value: [u8; 3],
+    first: Option<u16>,
 }
 
 /// An outgoing RTP stream in one section of the subscriber's description.
@@ -49,6 +74,8 @@ pub(crate) struct DownStream {
     temporal_now: u8,
     /// Of a stream with all layers in it.
     selector: Selector,
+    /// How long the subscriber is to hold pictures back, until it is known to have heard.
+    playout: Option<Playout>,
     /// The newest packet ended a picture: others may be put in behind it.
     between_pictures: bool,
     packets: u32,
@@ -71,6 +98,7 @@ impl DownStream {
             temporal: TEMPORAL as u8 - 1,
             temporal_now: TEMPORAL as u8 - 1,
             selector: Selector::default(),
+            playout: None,
             between_pictures: false,
             packets: 0,
             octets: 0,
@@ -93,6 +121,20 @@ impl DownStream {
     /// Frames of higher temporal layers are left out.
     pub fn set_temporal(&mut self, temporal: u8) {
         self.temporal = temporal;
+    }
+
+    /// Tells the subscriber how long to hold pictures back.
+    pub fn set_playout_delay(&mut self, delay: PlayoutDelay) {
+        self.playout = Some(Playout { value: delay.value(), first: None });
+    }
+
+    /// The subscriber reported on our stream up to this packet.
+    pub fn on_reported(&mut self, highest: u32) {
+        let heard =
+            |playout: &Playout| playout.first.is_some_and(|first| (highest as u16).wrapping_sub(first) < 0x8000);
+        if self.playout.as_ref().is_some_and(heard) {
+            self.playout = None;
+        }
     }
 
     /// The codecs or extension ids of the section changed: templates are made anew with the next packet.
@@ -178,7 +220,8 @@ impl DownStream {
                 return waits.map_or(Outcome::Skipped, Outcome::NeedsKeyframe);
             }
             if let Some(rewritten) = self.rewriter.rewrite(&source) {
-                self.send(packet, packet.marker, &rewritten, payload, packet.dependency(datagram), out);
+                let own = Own { dependency: packet.dependency(datagram), capture: packet.capture_time(datagram) };
+                self.send(packet, packet.marker, &rewritten, payload, own, out);
             }
             return waits.map_or(Outcome::Sent, Outcome::NeedsKeyframe);
         }
@@ -246,7 +289,8 @@ impl DownStream {
             let len = frame.with_active(value, mask, targets, &mut buffer);
             dependency = len.and_then(|len| buffer.get(..len)).or(dependency);
         }
-        self.send(packet, packet.marker || verdict.last, &rewritten, packet.payload(datagram), dependency, out);
+        let own = Own { dependency, capture: packet.capture_time(datagram) };
+        self.send(packet, packet.marker || verdict.last, &rewritten, packet.payload(datagram), own, out);
         otherwise(Outcome::Sent)
     }
 
@@ -352,7 +396,7 @@ impl DownStream {
         marker: bool,
         rewritten: &Rewritten,
         payload: &[u8],
-        dependency: Option<&[u8]>,
+        own: Own<'_>,
         out: &mut Outlet<'_>,
     ) {
         let Outlet { now, line, egress } = out;
@@ -361,10 +405,12 @@ impl DownStream {
         let sequence = rewritten.index as u16;
         let transport =
             if self.header.counts_transport() { line.number(now, self.header.len() + payload.len(), 0) } else { 0 };
-        let dependency = dependency.filter(|_| self.binding.extensions.dependency_descriptor != 0);
-        let header_len = match dependency {
-            None => self.header.write(&mut egress.buffer, marker, sequence, rewritten.timestamp, transport),
-            Some(value) => {
+        let own = own.negotiated(&self.binding.extensions);
+        let playout = self.playout_value(sequence);
+        let long = own.dependency.is_some() || own.capture.is_some() || playout.is_some();
+        let header_len = match long {
+            false => self.header.write(&mut egress.buffer, marker, sequence, rewritten.timestamp, transport),
+            true => {
                 let fields = rtp::Outgoing {
                     payload_type: self.header.payload_type(),
                     marker,
@@ -373,7 +419,7 @@ impl DownStream {
                     ssrc: self.binding.ssrc,
                     padding: false,
                 };
-                self.write_long_header(egress, &fields, transport, value)
+                self.write_long_header(egress, &fields, transport, own, playout)
             }
         };
         let body = egress.buffer.len();
@@ -394,25 +440,37 @@ impl DownStream {
             index: rewritten.index,
             timestamp: rewritten.timestamp,
             transport,
-            extended: dependency.is_some(),
+            extended: if self.repair.is_some() { own.dependency.is_some() } else { long },
             vp8: rewritten.vp8,
         });
     }
 
-    /// A header that also carries the dependency descriptor, which differs per packet.
+    /// What to tell of the playout delay with the packet that is sent under this number.
+    #[inline]
+    fn playout_value(&mut self, sequence: u16) -> Option<[u8; 3]> {
+        let playout = self.playout.as_mut().filter(|_| self.binding.extensions.playout_delay != 0)?;
+        playout.first.get_or_insert(sequence);
+        Some(playout.value)
+    }
+
+    /// A header that also carries what differs per packet.
     fn write_long_header(
         &self,
         egress: &mut Egress,
         fields: &rtp::Outgoing,
         transport: u16,
-        dependency: &[u8],
+        own: Own<'_>,
+        playout: Option<[u8; 3]>,
     ) -> usize {
         let ids = &self.binding.extensions;
         let transport = transport.to_be_bytes();
+        let sent = |id: u8, present: bool| if present { id } else { 0 };
         let extensions = [
             (ids.mid, self.binding.mid.as_bytes()),
             (ids.transport_cc, &transport[..]),
-            (ids.dependency_descriptor, dependency),
+            (sent(ids.dependency_descriptor, own.dependency.is_some()), own.dependency.unwrap_or_default()),
+            (sent(ids.abs_capture_time, own.capture.is_some()), own.capture.unwrap_or_default()),
+            (sent(ids.playout_delay, playout.is_some()), playout.as_ref().map_or(&[][..], |value| &value[..])),
         ];
         rtp::write_header(&mut egress.buffer, fields, &extensions)
     }
@@ -449,7 +507,13 @@ impl DownStream {
                             ssrc: self.binding.rtx_ssrc,
                             padding: false,
                         };
-                        self.write_long_header(egress, &fields, transport, value)
+                        self.write_long_header(
+                            egress,
+                            &fields,
+                            transport,
+                            Own { dependency: Some(value), capture: None },
+                            None,
+                        )
                     }
                 };
                 egress.buffer.extend_from_slice(&(sent.index as u16).to_be_bytes());

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
-use super::{DATA_CHANNEL_FORMAT, NegotiationError, RemoteTransport, Review, Reviewed, table};
+use super::{DATA_CHANNEL_FORMAT, ExtensionIds, NegotiationError, RemoteTransport, Review, Reviewed, table};
 use crate::api::Kind;
 use crate::wire::sdp::{Description, Media, Section, Setup};
 
@@ -115,6 +115,7 @@ fn review_section(index: usize, section: &Section, bundled: bool) -> Reviewed {
     let (stream_id, track_id) = section.msid.clone().unwrap_or_default();
     let media = kind.is_some() && !rejected;
     let client_sends = media && section.direction.sends();
+    let extensions = table::extension_ids(&section.extensions);
     Reviewed {
         index,
         mid: section.mid.clone(),
@@ -123,7 +124,8 @@ fn review_section(index: usize, section: &Section, bundled: bool) -> Reviewed {
         client_sends,
         client_receives: media && section.direction.receives(),
         codecs: if rejected { Vec::new() } else { codecs },
-        extensions: table::extension_ids(&section.extensions),
+        extensions: ExtensionIds { playout_delay: 0, ..extensions },
+        playout_delay: extensions.playout_delay,
         stream_id,
         track_id,
         rids: if client_sends { simulcast_layers(section) } else { Vec::new() },

@@ -13,6 +13,8 @@ const ABS_SEND_TIME: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-se
 const AUDIO_LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
 const DEPENDENCY_DESCRIPTOR: &str =
     "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
+const ABS_CAPTURE_TIME: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time";
+const PLAYOUT_DELAY: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
 
 /// The extensions of a section that we use. Where a client names one twice, the first id counts.
 pub fn extension_ids(lines: &[ExtensionLine]) -> ExtensionIds {
@@ -26,6 +28,8 @@ pub fn extension_ids(lines: &[ExtensionLine]) -> ExtensionIds {
             ABS_SEND_TIME => &mut ids.abs_send_time,
             AUDIO_LEVEL => &mut ids.audio_level,
             DEPENDENCY_DESCRIPTOR => &mut ids.dependency_descriptor,
+            ABS_CAPTURE_TIME => &mut ids.abs_capture_time,
+            PLAYOUT_DELAY => &mut ids.playout_delay,
             _ => continue,
         };
         if *slot == 0 {
@@ -48,6 +52,8 @@ pub fn extension_lines(ids: &ExtensionIds) -> Vec<ExtensionLine> {
         (ids.rid, RID),
         (ids.repaired_rid, REPAIRED_RID),
         (ids.dependency_descriptor, DEPENDENCY_DESCRIPTOR),
+        (ids.abs_capture_time, ABS_CAPTURE_TIME),
+        (ids.playout_delay, PLAYOUT_DELAY),
     ];
     let negotiated = all.into_iter().filter(|(id, _)| *id != 0);
     negotiated.map(|(id, uri)| ExtensionLine { id, uri: uri.to_owned() }).collect()
@@ -143,11 +149,13 @@ pub fn feedback(codec: &NegotiatedCodec) -> Vec<String> {
 }
 
 /// Header extension ids of our own offers.
-pub fn own_extensions(kind: Kind) -> ExtensionIds {
-    let common = ExtensionIds { transport_cc: 3, mid: 4, ..ExtensionIds::default() };
+pub fn own_extensions(kind: Kind, playout_delay: bool) -> ExtensionIds {
+    let common = ExtensionIds { transport_cc: 3, mid: 4, abs_capture_time: 7, ..ExtensionIds::default() };
     match kind {
         Kind::Audio => ExtensionIds { audio_level: 1, ..common },
-        Kind::Video => ExtensionIds { dependency_descriptor: 12, ..common },
+        Kind::Video => {
+            ExtensionIds { dependency_descriptor: 12, playout_delay: if playout_delay { 6 } else { 0 }, ..common }
+        }
     }
 }
 

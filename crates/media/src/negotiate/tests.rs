@@ -114,6 +114,24 @@ fn feedback_and_extensions_are_cut_to_what_we_use() {
 }
 
 #[test]
+fn the_capture_time_is_answered_where_it_is_offered() {
+    let (review, answer) = answered(&CHROMIUM_PUBLISH.replace("/playout-delay", "/abs-capture-time"), &[]);
+    assert_eq!(review.sections[7].extensions.abs_capture_time, 5);
+    let line = answer.section("7").unwrap().extensions.iter().find(|line| line.uri.ends_with("/abs-capture-time"));
+    assert_eq!(line.map(|line| line.id), Some(5));
+}
+
+#[test]
+fn the_playout_delay_is_answered_when_there_is_something_to_say_by_it() {
+    let offer = parse(CHROMIUM_PUBLISH);
+    let mut review = review(&offer).unwrap();
+    review.with_playout_delay();
+    assert_ne!(review.sections[7].extensions.playout_delay, 0);
+    let answer = answer(&offer, &review, &local(), &[]);
+    assert!(answer.section("7").unwrap().extensions.iter().any(|line| line.uri.ends_with("/playout-delay")));
+}
+
+#[test]
 fn simulcast_is_answered_with_the_same_layers() {
     let (review, answer) = answered(CHROMIUM_PUBLISH, &[]);
     let published = &review.sections[7];
@@ -288,7 +306,12 @@ fn a_client_with_only_abs_send_time_gets_remb() {
 fn server_offer(media: &[(&str, Kind, bool)]) -> Description {
     let media: Vec<OfferedMedia> = media
         .iter()
-        .map(|(mid, kind, sends)| OfferedMedia { mid: (*mid).into(), kind: *kind, send: sends.then(|| stream(5)) })
+        .map(|(mid, kind, sends)| OfferedMedia {
+            mid: (*mid).into(),
+            kind: *kind,
+            send: sends.then(|| stream(5)),
+            playout_delay: false,
+        })
         .collect();
     offer(&local(), "data", &media)
 }

@@ -230,7 +230,7 @@ fn media_offer(media: &OfferedMedia, local: &LocalTransport) -> Section {
         rtcp_mux: true,
         rtcp_rsize: true,
         codecs,
-        extensions: table::extension_lines(&table::own_extensions(media.kind)),
+        extensions: table::extension_lines(&table::own_extensions(media.kind, media.playout_delay)),
         ..with_transport(name, &media.mid, "UDP/TLS/RTP/SAVPF", local, Setup::ActPass)
     };
     if let Some(stream) = &media.send {

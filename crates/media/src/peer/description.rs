@@ -100,7 +100,10 @@ impl Peer {
         tracks: &Slab<Track>,
     ) -> Result<Applied, String> {
         let offer = self.parse(sdp)?;
-        let review = negotiate::review(&offer).map_err(|error| error.to_string())?;
+        let mut review = negotiate::review(&offer).map_err(|error| error.to_string())?;
+        if self.options.playout_delay.is_some() {
+            review.with_playout_delay();
+        }
         self.apply_remote(now, &review, true)?;
         self.negotiation.expectations.assign(&review);
         let mut events = self.apply_publishing(&review, tracks);
@@ -230,10 +233,14 @@ impl Peer {
     }
 
     pub(super) fn attach(&mut self, now: Instant, key: Key, binding: Binding) {
+        let playout = self.options.playout_delay;
         let Some(down) = self.downs.get_mut(key) else { return };
         self.own_streams.insert(binding.ssrc, OwnStream { down: key });
         self.own_streams.insert(binding.rtx_ssrc, OwnStream { down: key });
-        down.stream = Some(DownStream::new(now, down.video, binding));
+        let stream = down.stream.insert(DownStream::new(now, down.video, binding));
+        if let Some(delay) = playout.filter(|_| down.video) {
+            stream.set_playout_delay(delay);
+        }
     }
 
     /// Subscriptions without a section that may get one, oldest first.

@@ -68,9 +68,7 @@ impl Peer {
                     self.on_transport_feedback(now, &feedback, tracks, effects);
                 }
                 rtcp::Packet::Remb { bitrate_bps, .. } => {
-                    if let Some(bandwidth) = &mut self.bandwidth {
-                        bandwidth.on_remb(now, bitrate_bps);
-                    }
+                    self.on_remb(now, bitrate_bps, tracks, effects);
                 }
                 _ => {}
             }

@@ -270,9 +270,10 @@ impl Ingress {
             }
         }
         let dependency = descriptor.and_then(|value| range_in(packet, value));
+        let captured = header.extension(packet, ids.abs_capture_time).and_then(|value| range_in(packet, value));
         let (timestamp, marker) = (header.timestamp, header.marker);
         let fields = Fields { layer, index, timestamp, marker, codec, keyframe, vp8, layered };
-        Ok(Some(Packet::new(key, &body, dependency, fields)))
+        Ok(Some(Packet::new(key, &body, dependency, fields).captured(captured)))
     }
 }
 

@@ -78,7 +78,8 @@ impl Peer {
             match own.iter_mut().find(|section| section.is_free(kind)) {
                 Some(section) => (section.media.send, section.down) = (send, Some(key)),
                 None if sections < self.config.limits.max_sections => {
-                    let media = OfferedMedia { mid: sections.to_string(), kind, send };
+                    let playout_delay = self.options.playout_delay.is_some();
+                    let media = OfferedMedia { mid: sections.to_string(), kind, send, playout_delay };
                     own.push(OwnSection { media, down: Some(key), sending: false });
                 }
                 None => {}
@@ -114,8 +115,11 @@ impl Peer {
         };
         let bad = |message: String| Fault::new(CloseReason::ProtocolError, message);
         let answer = self.parse(sdp).map_err(bad)?;
-        let review =
+        let mut review =
             negotiate::review_answer(&outstanding.description, &answer).map_err(|error| bad(error.to_string()))?;
+        if self.options.playout_delay.is_some() {
+            review.with_playout_delay();
+        }
         self.apply_remote(now, &review, false).map_err(bad)?;
         self.negotiation.superseded = None;
         for (section, sending) in self.negotiation.ours.sections.iter_mut().zip(&outstanding.sending) {

@@ -179,5 +179,7 @@ fn merged_ids(sections: &[InSection]) -> ExtensionIds {
         abs_send_time: first(|ids| ids.abs_send_time),
         audio_level: first(|ids| ids.audio_level),
         dependency_descriptor: first(|ids| ids.dependency_descriptor),
+        abs_capture_time: first(|ids| ids.abs_capture_time),
+        playout_delay: 0,
     }
 }

@@ -59,7 +59,14 @@ fn stream(codec: Codec, rtx: Option<u8>, now: Instant) -> DownStream {
         remb: false,
         red_inner: None,
     };
-    let extensions = ExtensionIds { mid: 4, transport_cc: 3, dependency_descriptor: 8, ..ExtensionIds::default() };
+    let extensions = ExtensionIds {
+        mid: 4,
+        transport_cc: 3,
+        dependency_descriptor: 8,
+        abs_capture_time: 7,
+        playout_delay: 6,
+        ..ExtensionIds::default()
+    };
     let binding = Binding {
         mid: "0".into(),
         ssrc: 0x1111_1111,
@@ -96,6 +103,50 @@ impl Setup {
         self.egress.clear();
         datagram
     }
+}
+
+#[test]
+fn the_playout_delay_is_told_until_a_report_shows_that_it_was_heard() {
+    let mut setup = setup(Kind::Video);
+    let mut stream = stream(Codec::H264 { profile_level: 0x42_E01F, packetization_mode: 1 }, Some(101), setup.now);
+    stream.set_playout_delay(PlayoutDelay { min_ms: 100, max_ms: 2_000 });
+    let codec = stream.binding.codecs[0].codec;
+    let told = |setup: &mut Setup, stream: &mut DownStream, index| {
+        let packet = setup.forward(stream, codec, index, false);
+        let header = Header::parse(&packet).unwrap();
+        (header.sequence, header.extension(&packet, 6).map(<[u8]>::to_vec))
+    };
+    // 12 bits of 10 ms each: 10 and 200.
+    let (first, value) = told(&mut setup, &mut stream, 5);
+    assert_eq!(value.as_deref(), Some(&[0x00, 0xA0, 0xC8][..]));
+    stream.on_reported(u32::from(first.wrapping_sub(1)));
+    let (second, value) = told(&mut setup, &mut stream, 6);
+    assert!(value.is_some(), "the report is about packets before it");
+    stream.on_reported(0x1_0000 + u32::from(second));
+    assert_eq!(told(&mut setup, &mut stream, 7).1, None);
+}
+
+#[test]
+fn the_capture_time_comes_through_unchanged_where_it_was_negotiated() {
+    let mut setup = setup(Kind::Audio);
+    let mut stream = stream(Codec::Opus, None, setup.now);
+    let captured = [1, 2, 3, 4, 5, 6, 7, 8];
+    let datagram = [&captured[..], PAYLOAD].concat();
+    let mut forward = |stream: &mut DownStream, index| {
+        let (codec, timestamp) = (Codec::Opus, 960 * index as u32);
+        let fields =
+            Fields { layer: 0, index, timestamp, marker: false, codec, keyframe: true, vp8: None, layered: None };
+        let packet = Packet::new(setup.key, &(8..datagram.len()), None, fields).captured(Some(0..8));
+        let mut out = Outlet { now: setup.now, line: &mut setup.line, egress: &mut setup.egress };
+        assert_eq!(stream.forward(Some(0), &setup.track, &packet, &datagram, &mut out), Outcome::Sent);
+        setup.take()
+    };
+    let with = forward(&mut stream, 5);
+    assert_eq!(Header::parse(&with).unwrap().extension(&with, 7), Some(&captured[..]));
+    let (codecs, ids) = (stream.binding.codecs.clone(), ExtensionIds { mid: 4, ..ExtensionIds::default() });
+    stream.renegotiated(codecs, ids);
+    let without = forward(&mut stream, 6);
+    assert_eq!(Header::parse(&without).unwrap().extension(&without, 7), None);
 }
 
 #[test]
