@@ -88,7 +88,17 @@ class Engine:
 
     def create_room(self, room: int) -> None: ...
     def close_room(self, room: int) -> None: ...
-    def create_peer(self, peer: int, room: int, role: RoleName, *, allow_pause: bool = False) -> None: ...
+    def create_peer(
+        self,
+        peer: int,
+        room: int,
+        role: RoleName,
+        *,
+        allow_pause: bool = False,
+        playout_delay_ms: tuple[int, int] | None = None,
+    ) -> None:
+        """`playout_delay_ms`: how long it is to hold pictures back, at least and at most (0 = 10 s)."""
+
     def close_peer(self, peer: int) -> None: ...
     def expect(
         self,

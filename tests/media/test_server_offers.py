@@ -51,6 +51,15 @@ def test_two_connections_and_the_one_that_receives_makes_the_participant_active(
     assert me.active
 
 
+def test_a_room_s_playout_delay_is_for_the_connection_that_receives() -> None:
+    server = Server()
+    delayed = {"roomConfig": {"minPlayoutDelay": 100, "maxPlayoutDelay": 2000}}
+    server.join("ann", dual=True, **delayed)
+    server.join("bob")
+    told = [options.get("playout_delay_ms") for _, options in server.engine.named("create_peer")]
+    assert told == [None, (100, 2000), (100, 2000)], "of the room, whoever asked for it"
+
+
 def test_who_may_not_subscribe_is_active_with_the_connection_it_publishes_on() -> None:
     server = Server()
     session, client = server.join("ann", dual=True, connect=False, video={"canSubscribe": False})

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use auralink_media::api::{
-    Command, Expected, Layer, PeerId, PeerOptions, Publication, RoomId, SubscriptionSettings, TrackId,
+    Command, Expected, Layer, PeerId, PeerOptions, PlayoutDelay, Publication, RoomId, SubscriptionSettings, TrackId,
 };
 use auralink_media_net::{CommandError, Engine as NetEngine, EngineConfig, NetEvent, StartError};
 use pyo3::exceptions::{PyOSError, PyValueError};
@@ -150,9 +150,18 @@ impl Engine {
         self.send(py, Command::CloseRoom { room: RoomId(room) })
     }
 
-    #[pyo3(signature = (peer, room, role, *, allow_pause = false))]
-    fn create_peer(&self, py: Python<'_>, peer: u64, room: u64, role: &str, allow_pause: bool) -> PyResult<()> {
-        let (role, options) = (convert::role(role)?, PeerOptions { allow_pause, ..PeerOptions::default() });
+    #[pyo3(signature = (peer, room, role, *, allow_pause = false, playout_delay_ms = None))]
+    fn create_peer(
+        &self,
+        py: Python<'_>,
+        peer: u64,
+        room: u64,
+        role: &str,
+        allow_pause: bool,
+        playout_delay_ms: Option<(u32, u32)>,
+    ) -> PyResult<()> {
+        let playout_delay = playout_delay_ms.map(|(min_ms, max_ms)| PlayoutDelay { min_ms, max_ms });
+        let (role, options) = (convert::role(role)?, PeerOptions { allow_pause, playout_delay });
         self.send(py, Command::CreatePeer { peer: PeerId(peer), room: RoomId(room), role, options })
     }
 

@@ -1,6 +1,7 @@
 """Coming into a room, and coming back after a signal connection broke. Lives on the event loop."""
 
 from livekit.protocol.models import ClientInfo, DisconnectReason, ParticipantInfo, ServerInfo
+from livekit.protocol.room import RoomConfiguration
 from livekit.protocol.rtc import (
     JoinRequest,
     JoinResponse,
@@ -94,7 +95,11 @@ class Joining:
         else:
             me.freed = FreedSections(self._later, me.send)
         self._engine.create_peer(
-            me.receiver, room.id, "subscriber" if dual else "single", allow_pause=_may_pause(request)
+            me.receiver,
+            room.id,
+            "subscriber" if dual else "single",
+            allow_pause=_may_pause(request),
+            playout_delay_ms=_playout_delay(room.config),
         )
         self._rooms.by_peer.update(dict.fromkeys(me.peers, room))
         me.send(SignalResponse(join=self._join_response(room, me)))
@@ -212,6 +217,12 @@ class Joining:
 def _given(request: JoinRequest) -> dict[str, str]:
     """Attributes of a join. Empty ones take nothing away from what the token says."""
     return {key: value for key, value in request.participant_attributes.items() if value}
+
+
+def _playout_delay(config: RoomConfiguration) -> tuple[int, int] | None:
+    """In milliseconds, at least and at most; none where the room leaves it to the players."""
+    delay = config.min_playout_delay, config.max_playout_delay
+    return delay if any(delay) else None
 
 
 def _may_pause(request: JoinRequest) -> bool:
