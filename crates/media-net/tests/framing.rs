@@ -37,6 +37,39 @@ proptest! {
     }
 
     #[test]
+    fn random_streams_give_only_frames_they_contain_and_keep_no_more_than_one(
+        mut stream in prop::collection::vec(any::<u8>(), 0..20_000), small: bool, cuts in prop::collection::vec(1usize..3000, 1..20),
+    ) {
+        if small {
+            // Lengths that are taken: otherwise almost every stream ends with its first two bytes.
+            stream.iter_mut().for_each(|byte| *byte &= 0x0F);
+        }
+        let mut reader = FrameReader::default();
+        let (mut rest, mut taken) = (stream.as_slice(), 0);
+        for cut in cuts.iter().cycle() {
+            if rest.is_empty() { break; }
+            let (now, later) = rest.split_at((*cut).min(rest.len()));
+            reader.push(now);
+            rest = later;
+            loop {
+                match reader.next_frame() {
+                    Ok(Some(frame)) => {
+                        prop_assert!(!frame.is_empty() && frame.len() <= MAX_FRAME_BYTES);
+                        taken += 2 + frame.len();
+                    }
+                    Ok(None) => break,
+                    Err(FrameTooLong(length)) => {
+                        prop_assert!(length > MAX_FRAME_BYTES);
+                        return Ok(());
+                    }
+                }
+            }
+            prop_assert!(reader.buffered() < 2 + MAX_FRAME_BYTES);
+        }
+        prop_assert!(taken + reader.buffered() <= stream.len());
+    }
+
+    #[test]
     fn a_writer_keeps_whole_frames_whatever_the_socket_takes(
         frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..200), 1..40),
         takes in prop::collection::vec(0usize..100, 1..30),

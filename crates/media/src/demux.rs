@@ -69,6 +69,8 @@ fn attribute(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn request(attributes: &[u8]) -> Vec<u8> {
@@ -107,5 +109,26 @@ mod tests {
         assert_eq!(class(0x80), Class::Media);
         assert_eq!(class(200), Class::Unknown);
         assert_eq!(classify(&[]), Class::Unknown);
+    }
+
+    proptest! {
+        #[test]
+        fn random_attributes_neither_panic_nor_name_more_than_they_hold(
+            attributes in prop::collection::vec((0u16..0x30, 0u16..40, prop::collection::vec(any::<u8>(), 0..40)), 0..6),
+            random in prop::collection::vec(any::<u8>(), 0..80),
+        ) {
+            let mut bytes = Vec::new();
+            for (kind, length, value) in attributes {
+                bytes.extend_from_slice(&kind.to_be_bytes());
+                bytes.extend_from_slice(&length.to_be_bytes());
+                bytes.extend_from_slice(&value);
+            }
+            let datagram = request(&bytes);
+            if let Some(found) = BindingRequest::parse(&datagram) {
+                prop_assert!(found.ufrag.len() <= bytes.len() && !found.ufrag.contains(&b':'));
+            }
+            classify(&random);
+            prop_assert_eq!(BindingRequest::parse(&random), None, "without the cookie");
+        }
     }
 }

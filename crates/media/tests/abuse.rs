@@ -1,4 +1,4 @@
-//! What must not hurt: noise on the port, random commands, slow readers, clients that move.
+//! What must not hurt: random commands, slow readers, clients that move. Noise on the port: `noise.rs`.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -8,58 +8,6 @@ use auralink_media::api::*;
 use common::sender::*;
 use common::*;
 use proptest::prelude::*;
-
-/// A small generator (xorshift): the noise must be the same in every run.
-struct Noise(u64);
-
-impl Noise {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.next() as u8).collect()
-    }
-}
-
-#[test]
-fn a_hundred_thousand_random_datagrams_do_not_disturb_a_call() {
-    let (mut world, alice, bob, mut sender) = bob_hears_and_sees(&[]);
-    let mut noise = Noise(7);
-    let known = world.clients[alice].address;
-    world.run_with(1000, |world, ms| {
-        sender.step(world, alice, ms);
-        let mut junk: Vec<Vec<u8>> = (0..100)
-            .map(|_| {
-                let len = noise.next() as usize % 200;
-                let mut datagram = noise.bytes(len);
-                // A third looks like something: STUN, DTLS, RTP.
-                if let (Some(first), 0) = (datagram.first_mut(), len % 3) {
-                    *first = [0, 22, 0x80, 0x90][len % 4];
-                }
-                datagram
-            })
-            .collect();
-        let mut batch: Vec<Datagram<'_>> = junk
-            .iter_mut()
-            .enumerate()
-            .map(|(index, payload)| {
-                let source = if index % 2 == 0 { known } else { ([10, 0, 0, 1], 9999).into() };
-                Datagram { proto: Proto::Udp, source, payload }
-            })
-            .collect();
-        let now = world.now;
-        world.shard.receive(now, &mut batch, &mut world.egress);
-    });
-    let audio = world.got(bob, OPUS);
-    assert!(audio.len() >= 45 && world.got(bob, VP8).len() >= 65);
-    let counters = world.shard.counters();
-    assert_eq!((counters.peers, counters.peer_panics), (2, 0));
-    assert!(counters.datagrams_in > 100_000);
-}
 
 #[test]
 fn a_client_that_moves_to_another_address_goes_on_hearing() {

@@ -82,6 +82,12 @@ pub fn two_in_a_call(rids: &[&'static str]) -> (World, usize, usize, Sender) {
 
 pub fn two_in_a_call_with(config: ShardConfig, rids: &[&'static str]) -> (World, usize, usize, Sender) {
     let mut world = World::with(config);
+    let (alice, bob, sender) = call_in(&mut world, rids);
+    (world, alice, bob, sender)
+}
+
+/// The same in a world that is there already.
+pub fn call_in(world: &mut World, rids: &[&'static str]) -> (usize, usize, Sender) {
     let (alice, bob) = (world.client(1), world.client(2));
     let (audio, video) = world.offer(alice, |api| {
         World::channels(api);
@@ -97,7 +103,7 @@ pub fn two_in_a_call_with(config: ShardConfig, rids: &[&'static str]) -> (World,
     });
     world.publish(alice, 10, audio, Kind::Audio, vec![]);
     world.publish(alice, 11, video, Kind::Video, if rids.is_empty() { vec![] } else { three_layers() });
-    (world, alice, bob, Sender::new(Some(audio), Some(video), rids))
+    (alice, bob, Sender::new(Some(audio), Some(video), rids))
 }
 
 /// The same, with Bob subscribed to both and bound.

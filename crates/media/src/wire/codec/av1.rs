@@ -9,6 +9,8 @@ pub fn starts_keyframe(payload: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -17,5 +19,12 @@ mod tests {
         assert!(!starts_keyframe(&[0x10, 0x32]));
         assert!(!starts_keyframe(&[0x88, 0x0a]), "a continued fragment starts nothing");
         assert!(!starts_keyframe(&[]));
+    }
+
+    proptest! {
+        #[test]
+        fn anything_may_be_asked(payload: Vec<u8>) {
+            starts_keyframe(&payload);
+        }
     }
 }

@@ -177,6 +177,23 @@ proptest! {
     }
 
     #[test]
+    fn mutated_compounds_never_panic(edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>()) {
+        let mut data = Vec::new();
+        write_sender_report(&mut data, &INFO, &[block(3)]);
+        write_cname(&mut data, 1, "PA_abc");
+        write_nack(&mut data, 1, 2, &[5, 7, 60]);
+        write_full_intra(&mut data, 1, 77, 5);
+        write_remb(&mut data, 1, 3_000_000, &[8, 9]);
+        write_bye(&mut data, &[3, 4]);
+        for (at, byte) in edits {
+            let at = at.index(data.len());
+            data[at] = byte;
+        }
+        exhaust(&data);
+        exhaust(&data[..cut.index(data.len())]);
+    }
+
+    #[test]
     fn nacks_come_back_in_ascending_order(mut wanted in prop::collection::btree_set(0u16..3000, 1..120), offset: u16) {
         let mut out = Vec::new();
         let sequences: Vec<u16> = std::mem::take(&mut wanted).into_iter().map(|number| number.wrapping_add(offset)).collect();
