@@ -41,9 +41,19 @@ class Person:
         body = {"email": f"{name}@example.org", "password": f"correct horse {name}", "name": f"Person {name}"}
         answer = await client.post("/auth/signup", json=body)
         assert answer.status_code == httpx.codes.CREATED, answer.text
-        account = answer.json()
-        client.headers["Authorization"] = f"Bearer {account['access_token']}"
-        return cls(client, account)
+        person = cls(client, answer.json())
+        person._use(answer.json())
+        return person
+
+    async def refresh(self) -> None:
+        """The access token lives for some minutes; those who stay longer exchange it."""
+        answer = await self.client.post("/auth/refresh", json={"refresh_token": self.account["refresh_token"]})
+        assert answer.status_code == httpx.codes.OK, answer.text
+        self._use(answer.json())
+
+    def _use(self, account: dict[str, Any]) -> None:
+        self.account = account
+        self.client.headers["Authorization"] = f"Bearer {account['access_token']}"
 
     async def create_room(self) -> "OpenRoom":
         """A room that guests may enter with its invite."""

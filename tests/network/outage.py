@@ -57,6 +57,7 @@ async def outage(directory: Path, rooms: int, seconds: float, tell: Callable[[st
         await _go_on(scenes, seconds, stack)
         tell(f"{seconds:.0f} s later all calls are up, {rooms} more joined and as many left")
         await control.start()
+        await person.refresh()
         await asyncio.gather(*(_events_are_complete(person, scene) for scene in scenes))
         tell("all events are there, in order")
         for scene in scenes:
