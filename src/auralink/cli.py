@@ -4,9 +4,9 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import uvloop
@@ -20,6 +20,10 @@ from auralink.app.roles import Role
 from auralink.kit.settings import CoreSettings, SecretStore, SettingsError, default_state_directory, load_settings
 from auralink.kit.telemetry import configure_logging
 
+if TYPE_CHECKING:
+    from auralink.app.settings import AppSettings
+    from auralink.kit.livekit import LiveKitSettings
+
 app = typer.Typer(
     name="auralink",
     help="Self-hosted real-time communications, compatible with the LiveKit protocol.",
@@ -27,6 +31,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
+_TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
+
+webhooks = typer.Typer(help="Webhooks that the media server sends.", no_args_is_help=True)
+app.add_typer(webhooks, name="webhooks")
 console = Console()
 
 
@@ -145,8 +153,42 @@ def token(
     hours: Annotated[float, typer.Option(min=0.01, max=24 * 365, help="How long it can be used to connect.")] = 6.0,
 ) -> None:
     """Make a LiveKit join token by hand, with this installation's key pair."""
-    from auralink.app.settings import AppSettings
     from auralink.app.tokens import Wish, address, mint
+
+    livekit, settings = _media_server()
+    life = timedelta(hours=hours)
+    wish = Wish(room, identity, name, can_publish, can_subscribe, can_publish_data, admin, life)
+    typer.echo(f"url    {address(livekit, settings)}")
+    typer.echo(f"token  {mint(wish, livekit)}")
+
+
+@webhooks.command("replay")
+def replay_webhooks(
+    since: Annotated[
+        datetime, typer.Option(formats=_TIMES, help="Events created then or later; local time without a zone.")
+    ],
+    until: Annotated[
+        datetime | None, typer.Option(formats=_TIMES, help="And not later than this; unset: until now.")
+    ] = None,
+    room: Annotated[str, typer.Option(help="Only those of this room, by its wire name.")] = "",
+) -> None:
+    """Send webhooks again that a receiver had accepted and lost. They keep their ids."""
+    from auralink.app.webhook_replay import ReplayFailed, replay
+
+    livekit, settings = _media_server()
+    try:
+        count = replay(livekit, settings, since, until, room)
+    except ReplayFailed as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    typer.echo(
+        f"{count} sent again, over all receivers, after what was waiting; older ones than kept are not among them"
+    )
+
+
+def _media_server() -> "tuple[LiveKitSettings, AppSettings]":
+    """Where this installation's media server is, and the key pair for it."""
+    from auralink.app.settings import AppSettings
     from auralink.kit.livekit import LiveKitSettings
 
     core = _checked_core()
@@ -157,10 +199,7 @@ def token(
     except SettingsError as error:
         Progress(console).failed(str(error))
         raise typer.Exit(1) from None
-    life = timedelta(hours=hours)
-    wish = Wish(room, identity, name, can_publish, can_subscribe, can_publish_data, admin, life)
-    typer.echo(f"url    {address(livekit, settings)}")
-    typer.echo(f"token  {mint(wish, livekit)}")
+    return livekit, settings
 
 
 def _develop(dev: bool) -> None:

@@ -1,9 +1,13 @@
 """The command line: each answer in plain words, and an exit code that a script can use."""
 
+import json
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
@@ -48,6 +52,63 @@ def test_token_uses_the_key_pair_that_the_platform_made(state: Path) -> None:
     issuers = {jwt.decode(token, options={"verify_signature": False})["iss"] for token in (first, second)}
     assert len(issuers) == 1
     assert (state / "secrets.json").stat().st_mode & 0o777 == 0o600
+
+
+def answering(answer: tuple[int, dict[str, object]], asked: list[dict[str, Any]]) -> ThreadingHTTPServer:
+    """A media server that answers every request so; closed by the caller."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked.append({"path": self.path, "token": self.headers["Authorization"].removeprefix("Bearer "), **body})
+            self.send_response(answer[0])
+            self.end_headers()
+            self.wfile.write(json.dumps(answer[1]).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Not into the test's output."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "words"),
+    [
+        ((200, {"events": 3}), 0, "3 sent again"),
+        ((404, {}), 1, "keeps no webhooks"),
+        ((403, {"title": "Forbidden", "detail": "Not with this key."}), 1, "Not with this key."),
+    ],
+)
+def test_webhooks_are_asked_for_again_and_the_answer_is_told(
+    state: Path, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, dict[str, object]], code: int, words: str
+) -> None:
+    asked: list[dict[str, Any]] = []
+    server = answering(answer, asked)
+    try:
+        monkeypatch.setenv("AURALINK_LIVEKIT_URL", f"ws://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("AURALINK_LIVEKIT_API_KEY", "APIkey")
+        monkeypatch.setenv("AURALINK_LIVEKIT_API_SECRET", "s" * 40)
+        times = ["--since", "2026-01-31T12:00:00+0000", "--until", "2026-01-31T13:00:00+0000"]
+        result = run(app, ["webhooks", "replay", *times, "--room", "hall"])
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert result.exit_code == code, result.output
+    assert words in result.output
+    assert (asked[0]["path"], asked[0]["room"]) == ("/webhooks/replay", "hall")
+    assert (asked[0]["since"], asked[0]["until"]) == (1_769_860_800, 1_769_864_400)
+    grants = jwt.decode(asked[0]["token"], "s" * 40, algorithms=["HS256"], issuer="APIkey")["video"]
+    assert (grants["roomCreate"], grants["roomList"]) == (True, True)
+
+
+def test_a_media_server_that_does_not_answer_is_named(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AURALINK_LIVEKIT_URL", "ws://127.0.0.1:1")
+    result = run(app, ["webhooks", "replay", "--since", "2026-01-31"])
+    assert result.exit_code == 1
+    assert "127.0.0.1:1" in result.output
+    assert "Traceback" not in result.output
 
 
 def test_migrations_run_by_hand_up_and_down(state: Path) -> None:
