@@ -141,6 +141,28 @@ def test_who_resumes_hears_of_those_who_left_meanwhile() -> None:
     assert told == {"bob": ParticipantInfo.State.DISCONNECTED, "ann": ParticipantInfo.State.ACTIVE}
 
 
+def test_media_goes_on_without_signalling_and_half_a_minute_later_all_is_resumed() -> None:
+    server = Server()
+    ann, client = server.join("ann")
+    bob, _ = server.join("bob")
+    sid = publish(server, ann)
+    server.joining.signal_lost(ann, client.connection)
+    told = len(server.engine.commands)
+    server.clock.advance(30)
+    assert len(server.engine.commands) == told, "the engine forwards as before"
+    assert (ann.me.active, list(ann.me.tracks), list(bob.me.subscriptions)) == (True, [sid], [sid])
+    back = Client()
+    claims = server.keys.verify(server.token("ann"))
+    request = JoinRequest(participant_sid=ann.me.sid)
+    request.sync_state.publish_tracks.add().track.sid = sid
+    resumed = server.joining.resume(claims, request, back.connection)
+    assert resumed is not None
+    assert resumed.me is ann.me
+    assert back.received[0].HasField("reconnect")
+    assert not back.of("leave"), "no full reconnect"
+    assert "participant_left" not in server.events.names
+
+
 def test_what_was_to_be_told_meanwhile_is_told_after_the_resume() -> None:
     server = Server()
     ann, client = server.join("ann")
