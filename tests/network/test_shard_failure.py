@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
@@ -50,6 +51,39 @@ async def test_clients_come_back_after_a_shard_died(vulnerable: Site, room: str)
     assert vulnerable.platform.process is not None
     assert vulnerable.platform.process.poll() is None, "the process survives"
     assert await vulnerable.metric("auralink_media_engine_net_shard_failures_total") == 1
+
+
+@pytest.mark.timeout(240)
+async def test_calls_on_another_shard_do_not_notice(state: Path, room: str) -> None:
+    environment = {"PYTHONPATH": str(ROOT), "AURALINK_MEDIA_SHARDS": "2"}
+    platform = Platform(state=state, environment=environment, module="tests.network.faulty")
+    try:
+        await platform.start()
+        server = media_server(platform)
+        async with AsyncExitStack() as stack:
+            # A room goes to the shard with the least load: the first room to the first, the second to the other.
+            rooms = [
+                [await stack.enter_async_context(joined(server, f"{room}-{at}", name)) for name in ("ann", "bob")]
+                for at in range(2)
+            ]
+            (ann, bob), (cyd, dan) = rooms
+            for speaker, listener in rooms:
+                await speaker.publish()
+                await listener.sees_more()
+            disturbed: list[object] = []
+            for call in (cyd, dan):
+                call.room.on("reconnecting", lambda: disturbed.append("reconnecting"))
+            back = [asyncio.create_task(told(call.room, "reconnected")) for call in (ann, bob)]
+            await asyncio.sleep(0)
+            os.kill(platform.pid, signal.SIGUSR1)
+            await dan.sees_more(20)
+            await asyncio.gather(*back)
+            await asyncio.gather(bob.sees_more(50), dan.sees_more(50))
+            await cyd.say(b"nothing happened")
+            await dan.hears(b"nothing happened")
+            assert not disturbed
+    finally:
+        await platform.stop()
 
 
 @pytest.mark.timeout(240)
