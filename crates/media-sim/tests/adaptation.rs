@@ -107,3 +107,23 @@ fn a_fifth_of_all_packets_lost_does_not_end_the_picture() {
         assert!(froze <= Duration::from_secs(3), "seed {seed}: a freeze of {froze:?}");
     }
 }
+
+#[test]
+fn key_frames_sent_in_one_burst_fit_into_the_buffer_of_a_line() {
+    for (seed, queue_bytes) in (401..=406).zip([20_000, 40_000].into_iter().cycle()) {
+        let (mut world, alice, bob, _, section) = two(seed, &LayerSpec::SIMULCAST);
+        let flows = |world: &mut World| world.client(bob).video.get(&section).is_some_and(|v| v.layer() == Some(2));
+        assert!(world.run_until(SETUP, flows), "seed {seed}: the best layer flows");
+        world.down(bob).config = LinkConfig { rate_bps: Some(1_000_000), queue_bytes, ..LinkConfig::line() };
+        world.run_for(Duration::from_secs(10));
+        let (from, before) = (world.now(), world.down(bob).counters);
+        for _ in 0..20 {
+            world.client(alice).camera.as_mut().unwrap().request_key_frame(None);
+            world.run_for(Duration::from_millis(1_500));
+        }
+        let after = world.down(bob).counters;
+        assert_eq!(after.overflowed, before.overflowed, "seed {seed}: {} packets sent", after.sent - before.sent);
+        let froze = longest_freeze(&mut world, bob, &section, from);
+        assert!(froze <= Duration::from_millis(200), "seed {seed}: a freeze of {froze:?}");
+    }
+}
