@@ -96,8 +96,10 @@ class Engine:
         *,
         allow_pause: bool = False,
         playout_delay_ms: tuple[int, int] | None = None,
+        sync_streams: bool = False,
     ) -> None:
-        """`playout_delay_ms`: how long it is to hold pictures back, at least and at most (0 = 10 s)."""
+        """`playout_delay_ms`: how long it is to hold pictures back, at least and at most (0 = 10 s).
+        `sync_streams`: tracks published with one `stream` name come to it in one media stream."""
 
     def close_peer(self, peer: int) -> None: ...
     def expect(
@@ -127,6 +129,7 @@ class Engine:
         mid: str,
         sid: str,
         stream_id: str,
+        stream: str,
         kind: KindName,
         source: SourceName,
         muted: bool,

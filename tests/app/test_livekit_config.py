@@ -47,6 +47,7 @@ room:
   max_participants: 7
   enabled_codecs: [{{mime: audio/opus}}]
   enable_remote_unmute: true
+  sync_streams: true
   playout_delay: {{enabled: true, min: 100}}
   sync_streams: true
 webhook: {{api_key: key2, urls: ["https://app.example.org/handler"]}}
@@ -89,6 +90,7 @@ def test_the_whole_sample_is_read_and_every_key_is_told(tmp_path: Path) -> None:
         "AURALINK_MEDIA_DEPARTURE_TIMEOUT": "1",
         "AURALINK_MEDIA_MAX_PARTICIPANTS": "7",
         "AURALINK_MEDIA_REMOTE_UNMUTE": "true",
+        "AURALINK_MEDIA_SYNC_STREAMS": "true",
         "AURALINK_MEDIA_WEBHOOK_URLS": '["https://app.example.org/handler"]',
         "AURALINK_MEDIA_REGION": "us-west-2",
         "AURALINK_MEDIA_METADATA_BYTES": "1000",

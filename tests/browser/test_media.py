@@ -1,7 +1,9 @@
 """What livekit-client does with media: layers, codecs, adaptive stream, dynacast, end-to-end encryption."""
 
 import pytest
+from livekit import api
 from tests.browser.conftest import Call
+from tests.compat.conftest import MediaServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -159,3 +161,23 @@ async def test_a_small_call_uses_the_backup_for_all_once_somebody_needs_it(call:
     await ada("sendsOnly", ["video/VP8"], "mime")
     await bob("receives", "ada", "camera")
     assert await bob("codec", "ada", "camera") == "video/VP8"
+
+
+async def test_a_room_that_syncs_streams_gives_camera_and_microphone_in_one(
+    call: Call, server: MediaServer, room: str, path: dict[str, bool]
+) -> None:
+    async with server.api() as client:
+        await client.room.create_room(api.CreateRoomRequest(name=room, sync_streams=True))
+    ada, bob = await call("ada", **path), await call("bob", **path)
+    await ada.local("me.enableCameraAndMicrophone()")
+    await bob("receives", "ada", "camera")
+    await bob("receives", "ada", "microphone")
+    streams = "['camera', 'microphone'].map((s) => room.remoteParticipants.get('ada').getTrackPublication(s)"
+    camera, microphone = await bob.local(f"{streams}.track.mediaStream.id)")
+    assert camera == microphone == f"{ada.sid}|camera"
+
+    await ada("publishVideo", {"source": "screen_share"}, {"width": 640, "height": 360}, "screen_share")
+    await bob("receives", "ada", "screen_share")
+    await bob("subscribe", "ada", "camera", False)
+    await bob("subscribe", "ada", "camera", True)
+    await bob("receives", "ada", "camera")

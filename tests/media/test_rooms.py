@@ -4,7 +4,8 @@ import time
 from typing import Any
 
 import pytest
-from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackSource, TrackType
+from livekit.protocol.models import ClientInfo, DisconnectReason, ParticipantInfo, TrackSource, TrackType
+from livekit.protocol.room import RoomConfiguration
 from livekit.protocol.rtc import AddTrackRequest, JoinRequest, RequestResponse, SignalRequest
 from tests.media.scripted import Client, Server
 
@@ -347,3 +348,22 @@ def test_a_section_that_rested_carries_the_next_track() -> None:
     session.handle(SignalRequest(add_track=AddTrackRequest(cid="new", type=TrackType.VIDEO)))
     server.reports.handle(("answer", session.me.peer, 3, "v=0", {}, used))
     assert [options["mid"] for _, options in server.engine.named("publish")] == ["1", "1"]
+
+
+@pytest.mark.parametrize(
+    ("browser", "protocol", "synced"), [("Chrome", 10, True), ("Chrome", 9, False), ("Firefox Mobile", 17, False)]
+)
+def test_streams_are_synced_for_clients_that_know_tracks_by_their_ids(
+    browser: str, protocol: int, synced: bool
+) -> None:
+    server = Server()
+    server.rooms.open("lobby", RoomConfiguration(sync_streams=True), tenant=PLATFORM)
+    request = JoinRequest(client_info=ClientInfo(browser=browser, protocol=protocol))
+    server.joining.join(server.keys.verify(server.token("ann")), request, Client().connection)
+    assert server.engine.named("create_peer")[-1][1]["sync_streams"] is synced
+
+
+def test_streams_are_synced_only_where_the_room_or_the_server_says_so() -> None:
+    for server, synced in [(Server(), False), (Server(sync_streams=True), True)]:
+        server.join("ann")
+        assert server.engine.named("create_peer")[-1][1]["sync_streams"] is synced

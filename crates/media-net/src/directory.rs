@@ -260,6 +260,7 @@ mod tests {
             track: TrackId(track),
             sid: String::new(),
             stream_id: String::new(),
+            stream: String::new(),
             kind: Kind::Audio,
             source: Source::Microphone,
             muted: false,

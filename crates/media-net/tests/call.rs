@@ -135,6 +135,7 @@ impl Call {
             track: TrackId(track),
             sid: format!("TR_{track}"),
             stream_id: format!("PA_1|TR_{track}"),
+            stream: String::new(),
             kind: Kind::Video,
             source: Source::Camera,
             muted: false,

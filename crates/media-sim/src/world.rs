@@ -384,6 +384,7 @@ fn publication(track: TrackId, mid: String, kind: Kind, layers: &[LayerSpec]) ->
         track,
         sid: sid(track),
         stream_id: format!("PA_{}|{}", track.0, sid(track)),
+        stream: String::new(),
         kind,
         source: if kind == Kind::Video { Source::Camera } else { Source::Microphone },
         muted: false,

@@ -94,6 +94,8 @@ pub struct Publication {
     pub sid: String,
     /// Media-stream id in the SDP of subscribers: `PA_sid|TR_sid` or `PA_sid|streamName`.
     pub stream_id: String,
+    /// Tracks of one participant with the same name here are played in step; see [`PeerOptions::sync_streams`].
+    pub stream: String,
     pub kind: Kind,
     pub source: Source,
     pub muted: bool,
@@ -253,6 +255,9 @@ pub struct PeerOptions {
     /// How long it is to hold pictures back (LiveKit's `min_playout_delay`, `max_playout_delay` of a room); none = as
     /// its own player likes.
     pub playout_delay: Option<PlayoutDelay>,
+    /// Put what is to be played in step into one media stream of its description: its player synchronises those. Not for
+    /// clients that tell tracks apart by the stream.
+    pub sync_streams: bool,
 }
 
 /// How long a receiver holds pictures back, in milliseconds.

@@ -412,3 +412,23 @@ fn a_subscriber_without_the_codec_is_told_once_and_not_asked_for_more_sections()
     assert_eq!(world.clients[carol].mid_to_track.len(), 1);
     assert!(!world.got(carol, OPUS).is_empty());
 }
+
+/// Stream ids of the tracks that the newest answer sends.
+fn streams(world: &World, client: usize) -> Vec<&str> {
+    let answer = world.clients[client].answers.last().unwrap();
+    answer.lines().filter_map(|line| line.strip_prefix("a=msid:")?.split(' ').next()).collect()
+}
+
+#[test]
+fn what_is_played_in_step_comes_in_one_media_stream_to_who_wants_it() {
+    let (mut world, _, bob, _) = bob_hears_and_sees(&[]);
+    assert_eq!(streams(&world, bob), ["PA_1|TR_10", "PA_1|TR_11"]);
+
+    world.options.sync_streams = true;
+    let carol = world.client(3);
+    for track in [10, 11] {
+        world.subscribe(carol, track);
+    }
+    world.offer(carol, |api| receive_only(api, 1, 1));
+    assert_eq!(streams(&world, carol), ["PA_1|camera", "PA_1|camera"]);
+}

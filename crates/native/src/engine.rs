@@ -150,7 +150,8 @@ impl Engine {
         self.send(py, Command::CloseRoom { room: RoomId(room) })
     }
 
-    #[pyo3(signature = (peer, room, role, *, allow_pause = false, playout_delay_ms = None))]
+    #[pyo3(signature = (peer, room, role, *, allow_pause = false, playout_delay_ms = None, sync_streams = false))]
+    #[allow(clippy::too_many_arguments)]
     fn create_peer(
         &self,
         py: Python<'_>,
@@ -159,9 +160,10 @@ impl Engine {
         role: &str,
         allow_pause: bool,
         playout_delay_ms: Option<(u32, u32)>,
+        sync_streams: bool,
     ) -> PyResult<()> {
         let playout_delay = playout_delay_ms.map(|(min_ms, max_ms)| PlayoutDelay { min_ms, max_ms });
-        let (role, options) = (convert::role(role)?, PeerOptions { allow_pause, playout_delay });
+        let (role, options) = (convert::role(role)?, PeerOptions { allow_pause, playout_delay, sync_streams });
         self.send(py, Command::CreatePeer { peer: PeerId(peer), room: RoomId(room), role, options })
     }
 
@@ -204,7 +206,7 @@ impl Engine {
         self.send(py, Command::Answer { peer: PeerId(peer), offer_id, sdp })
     }
 
-    #[pyo3(signature = (peer, track, *, mid, sid, stream_id, kind, source, muted, layers))]
+    #[pyo3(signature = (peer, track, *, mid, sid, stream_id, stream, kind, source, muted, layers))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of the Python face")]
     fn publish(
         &self,
@@ -214,6 +216,7 @@ impl Engine {
         mid: String,
         sid: String,
         stream_id: String,
+        stream: String,
         kind: &str,
         source: &str,
         muted: bool,
@@ -229,6 +232,7 @@ impl Engine {
             track: TrackId(track),
             sid,
             stream_id,
+            stream,
             kind: convert::kind(kind)?,
             source: convert::source(source)?,
             muted,

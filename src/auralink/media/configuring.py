@@ -37,6 +37,7 @@ def room_defaults(settings: MediaSettings) -> RoomDefaults:
         settings.media_max_participants,
         settings.media_remote_unmute,
         settings.media_region,
+        settings.media_sync_streams,
     )
 
 

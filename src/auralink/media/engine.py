@@ -46,6 +46,7 @@ class Engine(Protocol):
         *,
         allow_pause: bool = False,
         playout_delay_ms: tuple[int, int] | None = None,
+        sync_streams: bool = False,
     ) -> None: ...
     def close_peer(self, peer: int) -> None: ...
     def expect(
@@ -71,6 +72,7 @@ class Engine(Protocol):
         mid: str,
         sid: str,
         stream_id: str,
+        stream: str,
         kind: KindName,
         source: SourceName,
         muted: bool,

@@ -30,6 +30,8 @@ from auralink.media.tokens import Claims, KeyRing
 
 SUBSCRIBER_PRIMARY = 3
 """Clients of this protocol and newer take the connection they receive on as the one that must be up."""
+_SYNC_STREAMS = 10
+"""Clients of this protocol and newer know tracks by their own ids."""
 PING_INTERVAL_S = 5
 PING_TIMEOUT_S = 15
 
@@ -100,6 +102,7 @@ class Joining:
             "subscriber" if dual else "single",
             allow_pause=_may_pause(request),
             playout_delay_ms=_playout_delay(room.config),
+            sync_streams=room.config.sync_streams and _finds_tracks_in_shared_streams(me.client),
         )
         self._rooms.by_peer.update(dict.fromkeys(me.peers, room))
         me.send(SignalResponse(join=self._join_response(room, me)))
@@ -228,3 +231,8 @@ def _playout_delay(config: RoomConfiguration) -> tuple[int, int] | None:
 def _may_pause(request: JoinRequest) -> bool:
     settings = request.connection_settings
     return settings.subscriber_allow_pause if settings.HasField("subscriber_allow_pause") else False
+
+
+def _finds_tracks_in_shared_streams(client: ClientInfo) -> bool:
+    """Firefox makes up its own track ids, so there only the stream says which track it is."""
+    return client.protocol >= _SYNC_STREAMS and "firefox" not in client.browser.lower()

@@ -125,6 +125,7 @@ def _bind(room: Room, track: PublishedTrack, codec: TrackCodec, section: Offered
         mid=codec.info.mid,
         sid=info.sid,
         stream_id=f"{me.sid}|{info.sid}",
+        stream=info.stream,
         kind=section["kind"],
         source=SOURCES.get(info.source, "unknown"),
         muted=info.muted,

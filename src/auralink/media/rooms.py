@@ -41,6 +41,8 @@ class RoomDefaults:
     remote_unmute: bool = False
     """Whether the server API may unmute."""
     region: str = ""
+    sync_streams: bool = False
+    """Players get what belongs together in one media stream, also in rooms that do not ask for it."""
 
 
 class _Ids:
@@ -99,7 +101,9 @@ class Rooms:
             raise Unavailable("This server has as many rooms as it may have.")
         if tenant != PLATFORM and len(self.of(tenant)) >= self.limits.rooms_per_tenant:
             raise Unavailable("This organisation has as many rooms as it may have.")
-        wanted = config or RoomConfiguration()
+        wanted = RoomConfiguration()
+        wanted.CopyFrom(config or wanted)
+        wanted.sync_streams |= self.defaults.sync_streams
         limits = RoomLimits(
             empty_timeout_s=wanted.empty_timeout or self.defaults.empty_timeout_s,
             departure_timeout_s=wanted.departure_timeout or self.defaults.departure_timeout_s,

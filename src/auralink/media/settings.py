@@ -41,6 +41,9 @@ class MediaSettings(Settings):
     production and wherever others can reach the media server."""
     media_keys: dict[str, SecretStr] = Field(default_factory=dict)
     """Further key pairs of the platform itself, all of which see the same rooms, as with LiveKit's `keys`."""
+    media_sync_streams: bool = False
+    """Whether players get a participant's camera and microphone in one media stream, which browsers then play in step,
+    in rooms that do not ask for it themselves."""
     media_region: str = ""
     """The name of this server's region, told to clients."""
     media_max_participants: int = Field(default=0, ge=0)

@@ -262,7 +262,7 @@ impl Peer {
             let (Some(stream), Some(track)) = (&down.stream, tracks.get(down.track)) else { continue };
             let mid = section.reviewed.mid.clone();
             mid_to_track.push((mid.clone(), track.publication.sid.clone()));
-            let send = send_stream(track, stream.binding.ssrc, stream.binding.rtx_ssrc);
+            let send = send_stream(track, stream.binding.ssrc, stream.binding.rtx_ssrc, self.options.sync_streams);
             plans.push(Plan { mid, send: Some(send), ..Plan::default() });
         }
         (plans, mid_to_track)
@@ -326,7 +326,7 @@ impl Peer {
     }
 }
 
-pub(super) fn send_stream(track: &Track, ssrc: u32, rtx_ssrc: u32) -> SendStream {
+pub(super) fn send_stream(track: &Track, ssrc: u32, rtx_ssrc: u32, sync: bool) -> SendStream {
     let publication = &track.publication;
     let participant = publication.stream_id.split('|').next().unwrap_or_default();
     SendStream {
@@ -334,7 +334,10 @@ pub(super) fn send_stream(track: &Track, ssrc: u32, rtx_ssrc: u32) -> SendStream
         rtx_ssrc: track.is_video().then_some(rtx_ssrc),
         // One name for everything a participant sends: receivers keep those streams in sync.
         cname: participant.to_owned(),
-        stream_id: publication.stream_id.clone(),
+        stream_id: match publication.stream.as_str() {
+            name if sync && !name.is_empty() => format!("{participant}|{name}"),
+            _ => publication.stream_id.clone(),
+        },
         track_id: publication.sid.clone(),
     }
 }

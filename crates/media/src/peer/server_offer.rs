@@ -71,7 +71,8 @@ impl Peer {
             if self.negotiation.ours.sections.iter().any(|section| section.down == Some(key)) {
                 continue;
             }
-            let send = Some(send_stream(track, random::number()?, random::number()?));
+            let sync = self.options.sync_streams;
+            let send = Some(send_stream(track, random::number()?, random::number()?, sync));
             let kind = track.kind();
             let own = &mut self.negotiation.ours.sections;
             let sections = own.len();

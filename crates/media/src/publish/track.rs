@@ -264,6 +264,7 @@ mod tests {
             track: TrackId(1),
             sid: "TR_1".into(),
             stream_id: "PA_1|TR_1".into(),
+            stream: String::new(),
             kind: Kind::Video,
             source: Source::Camera,
             muted: false,

@@ -61,6 +61,8 @@ pub struct World {
     pub events: Vec<Event>,
     pub loss: Loss,
     pub egress: Egress,
+    /// Of the clients made next.
+    pub options: PeerOptions,
 }
 
 pub const ROOM: RoomId = RoomId(1);
@@ -91,6 +93,7 @@ impl World {
             events: Vec::new(),
             loss: Box::new(|_, _, _| false),
             egress: Egress::default(),
+            options: PeerOptions::default(),
         }
     }
 
@@ -106,7 +109,7 @@ impl World {
     /// A client of which the configuration is changed.
     pub fn client_with(&mut self, id: u64, role: PeerRole, change: impl FnOnce(RtcConfig) -> RtcConfig) -> usize {
         let id = PeerId(id);
-        let options = PeerOptions::default();
+        let options = self.options.clone();
         self.command(Command::CreatePeer { peer: id, room: ROOM, role, options });
         let address: SocketAddr = format!("127.0.0.1:{}", 20_000 + id.0).parse().unwrap();
         let config = RtcConfig::new().set_rtp_mode(true).enable_bwe(Some(Bitrate::mbps(2)));
@@ -197,6 +200,7 @@ impl World {
             track: TrackId(track),
             sid: format!("TR_{track}"),
             stream_id: format!("PA_{}|TR_{track}", peer.0),
+            stream: "camera".to_owned(),
             kind,
             source,
             muted: false,

@@ -26,6 +26,7 @@ fn setup(kind: Kind) -> Setup {
         track: TrackId(1),
         sid: "TR_1".into(),
         stream_id: "PA_1|TR_1".into(),
+        stream: String::new(),
         kind,
         source: TrackSource::Unknown,
         muted: false,
