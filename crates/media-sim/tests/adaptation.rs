@@ -66,6 +66,33 @@ fn a_line_capped_at_half_a_megabit_gets_the_middle_layer_within_five_seconds_and
 }
 
 #[test]
+fn a_voice_suffers_no_longer_than_the_picture_takes_to_make_room() {
+    for seed in 301..=320 {
+        let (mut world, alice, bob, camera, section) = two(seed, &LAYERS);
+        let microphone = world.publish_microphone(alice);
+        world.subscribe(bob, microphone);
+        assert!(world.run_until(SETUP, |world| world.section(bob, microphone).is_some()));
+        let voice = world.section(bob, microphone).unwrap();
+        let flows = |world: &mut World| world.client(bob).video.get(&section).is_some_and(|v| v.layer() == Some(2));
+        assert!(world.run_until(SETUP, flows), "seed {seed}: the best layer flows");
+        cap(&mut world, bob, seed);
+        let spoken = |world: &mut World| world.client(alice).microphone.as_ref().unwrap().packets;
+        let before = spoken(&mut world);
+        world.run_for(Duration::from_secs(2));
+        let settled = spoken(&mut world);
+        world.run_for(Duration::from_secs(20));
+        let end = spoken(&mut world) - 50;
+        assert_eq!(world.section(bob, camera).as_ref(), Some(&section));
+        assert!(layer(&mut world, bob, &section) < 2, "seed {seed}");
+        let numbers = &world.client(bob).audio[&voice].numbers;
+        let heard = |from: u32, to: u32| numbers.iter().filter(|number| (from..to).contains(*number)).count() as u32;
+        assert_eq!(heard(settled, end), end - settled, "seed {seed}: of what was said two seconds later, all is heard");
+        let (lost, said) = (settled - before - heard(before, settled), settled - before);
+        assert!(lost * 5 <= said, "seed {seed}: {lost} of {said} packets lost right after the line was capped");
+    }
+}
+
+#[test]
 fn a_way_that_becomes_longer_costs_no_layer_and_no_frame() {
     for (seed, delay_ms) in (221..=240).zip([150, 300].into_iter().cycle()) {
         let (mut world, bob, section) = call(seed, &LAYERS);
