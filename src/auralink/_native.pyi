@@ -97,9 +97,11 @@ class Engine:
         allow_pause: bool = False,
         playout_delay_ms: tuple[int, int] | None = None,
         sync_streams: bool = False,
+        shows_tracks_by_packet: bool = False,
     ) -> None:
         """`playout_delay_ms`: how long it is to hold pictures back, at least and at most (0 = 10 s).
-        `sync_streams`: tracks published with one `stream` name come to it in one media stream."""
+        `sync_streams`: tracks published with one `stream` name come to it in one media stream.
+        `shows_tracks_by_packet`: the client knows of a track when its first packet comes, so one comes anyway."""
 
     def close_peer(self, peer: int) -> None: ...
     def expect(
@@ -134,8 +136,10 @@ class Engine:
         source: SourceName,
         muted: bool,
         layers: list[tuple[QualityName, int, int, int]],
+        sif_trailer: bytes,
     ) -> None:
-        """`layers`: (quality, width px, height px, bit rate bps), as announced in AddTrack."""
+        """`layers`: (quality, width px, height px, bit rate bps), as announced in AddTrack. `sif_trailer`: of an
+        encrypted track, the end of frames that are not its publisher's."""
 
     def unpublish(self, track: int) -> None: ...
     def set_muted(self, track: int, muted: bool) -> None: ...

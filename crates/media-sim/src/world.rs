@@ -381,6 +381,7 @@ fn publication(track: TrackId, mid: String, kind: Kind, layers: &[LayerSpec]) ->
         _ => &[Quality::Low, Quality::Medium, Quality::High][..],
     };
     Publication {
+        sif_trailer: Vec::new(),
         track,
         sid: sid(track),
         stream_id: format!("PA_{}|{}", track.0, sid(track)),

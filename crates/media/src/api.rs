@@ -102,6 +102,8 @@ pub struct Publication {
     pub layers: Vec<Layer>,
     /// Mid of the publisher's m-line.
     pub mid: String,
+    /// Of an encrypted track: what clients find at the end of frames that the server put in (LiveKit's `sif_trailer`).
+    pub sif_trailer: Vec<u8>,
 }
 
 /// A track announced by AddTrack, before an offer names its section: what the answer asks of the client's encoder.
@@ -258,6 +260,8 @@ pub struct PeerOptions {
     /// Put what is to be played in step into one media stream of its description: its player synchronises those. Not for
     /// clients that tell tracks apart by the stream.
     pub sync_streams: bool,
+    /// The client (pion) knows of a track when its first packet comes: it gets one although the publisher says nothing.
+    pub shows_tracks_by_packet: bool,
 }
 
 /// How long a receiver holds pictures back, in milliseconds.

@@ -150,7 +150,10 @@ impl Engine {
         self.send(py, Command::CloseRoom { room: RoomId(room) })
     }
 
-    #[pyo3(signature = (peer, room, role, *, allow_pause = false, playout_delay_ms = None, sync_streams = false))]
+    #[pyo3(signature = (
+        peer, room, role, *, allow_pause = false, playout_delay_ms = None, sync_streams = false,
+        shows_tracks_by_packet = false
+    ))]
     #[allow(clippy::too_many_arguments)]
     fn create_peer(
         &self,
@@ -161,9 +164,11 @@ impl Engine {
         allow_pause: bool,
         playout_delay_ms: Option<(u32, u32)>,
         sync_streams: bool,
+        shows_tracks_by_packet: bool,
     ) -> PyResult<()> {
         let playout_delay = playout_delay_ms.map(|(min_ms, max_ms)| PlayoutDelay { min_ms, max_ms });
-        let (role, options) = (convert::role(role)?, PeerOptions { allow_pause, playout_delay, sync_streams });
+        let options = PeerOptions { allow_pause, playout_delay, sync_streams, shows_tracks_by_packet };
+        let role = convert::role(role)?;
         self.send(py, Command::CreatePeer { peer: PeerId(peer), room: RoomId(room), role, options })
     }
 
@@ -206,7 +211,7 @@ impl Engine {
         self.send(py, Command::Answer { peer: PeerId(peer), offer_id, sdp })
     }
 
-    #[pyo3(signature = (peer, track, *, mid, sid, stream_id, stream, kind, source, muted, layers))]
+    #[pyo3(signature = (peer, track, *, mid, sid, stream_id, stream, kind, source, muted, layers, sif_trailer))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of the Python face")]
     fn publish(
         &self,
@@ -221,6 +226,7 @@ impl Engine {
         source: &str,
         muted: bool,
         layers: Vec<(String, u32, u32, u32)>,
+        sif_trailer: Vec<u8>,
     ) -> PyResult<()> {
         let layers = layers
             .into_iter()
@@ -238,6 +244,7 @@ impl Engine {
             muted,
             layers,
             mid,
+            sif_trailer,
         };
         self.send(py, Command::Publish { peer: PeerId(peer), publication })
     }

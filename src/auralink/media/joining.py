@@ -103,6 +103,7 @@ class Joining:
             allow_pause=_may_pause(request),
             playout_delay_ms=_playout_delay(room.config),
             sync_streams=room.config.sync_streams and _finds_tracks_in_shared_streams(me.client),
+            shows_tracks_by_packet=me.client.sdk == ClientInfo.GO,
         )
         self._rooms.by_peer.update(dict.fromkeys(me.peers, room))
         me.send(SignalResponse(join=self._join_response(room, me)))

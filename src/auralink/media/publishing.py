@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable
 
-from livekit.protocol.models import TimedVersion, TrackInfo, TrackSource
+from livekit.protocol.models import Encryption, TimedVersion, TrackInfo, TrackSource
 from livekit.protocol.rtc import AddTrackRequest, SignalResponse, TrackPublishedResponse, TrackUnpublishedResponse
 
 from auralink.media import backup, codecs, subscribing
@@ -130,6 +130,7 @@ def _bind(room: Room, track: PublishedTrack, codec: TrackCodec, section: Offered
         source=SOURCES.get(info.source, "unknown"),
         muted=info.muted,
         layers=[(QUALITY_NAMES.get(v.quality, "high"), v.width, v.height, v.bitrate) for v in layers],
+        sif_trailer=room.sif_trailer if info.encryption != Encryption.NONE else b"",
     )
     if codec is track.codecs[0]:
         info.mid, info.mime_type = codec.info.mid, codec.info.mime_type

@@ -5,6 +5,7 @@ mod history;
 mod payload;
 mod red;
 mod rewrite;
+pub(crate) mod silence;
 pub(crate) mod stream;
 mod svc;
 

@@ -48,6 +48,8 @@ struct Vp8Offsets {
 #[derive(Debug)]
 pub(crate) struct Rewriter {
     started: bool,
+    /// A timestamp was given to a packet.
+    given: bool,
     layer: u8,
     /// First source index of the current run: older ones belong to what was before.
     first: u64,
@@ -85,6 +87,7 @@ impl Rewriter {
     pub fn new(first_timestamp: u32) -> Rewriter {
         Rewriter {
             started: false,
+            given: false,
             layer: 0,
             first: 0,
             highest_in: 0,
@@ -119,7 +122,7 @@ impl Rewriter {
     /// what its timestamp becomes; it is moved forward where it would not be later than what was sent.
     pub fn begin(&mut self, source: &Source, timestamp: u32) {
         let ahead = timestamp.wrapping_sub(self.last_timestamp) as i32;
-        let timestamp = if self.started && ahead <= 0 { self.last_timestamp.wrapping_add(1) } else { timestamp };
+        let timestamp = if self.given && ahead <= 0 { self.last_timestamp.wrapping_add(1) } else { timestamp };
         self.timestamp_offset = timestamp.wrapping_sub(source.timestamp);
         self.layer = source.layer;
         self.first = source.index;
@@ -181,16 +184,19 @@ impl Rewriter {
         self.dropped.get(self.drops.wrapping_sub(1) % DROPPED).copied().unwrap_or_default()
     }
 
-    /// The number for a packet of ours put in after the newest one; none before anything of this run was sent.
-    pub fn insert(&mut self) -> Option<Rewritten> {
-        if !self.running {
-            return None;
-        }
-        let index = self.highest_in.wrapping_add(self.offset).wrapping_add(1);
+    /// The number for a packet of ours put in after the newest one, or before the first of the run that has begun.
+    pub fn insert(&mut self, timestamp: u32) -> Rewritten {
+        let (index, from) = if self.running {
+            (self.highest_in.wrapping_add(self.offset).wrapping_add(1), self.highest_in + 1)
+        } else {
+            (self.highest_out + 1, self.first)
+        };
         self.offset = self.offset.wrapping_add(1);
-        self.turn(self.highest_in + 1);
+        self.turn(from);
         self.highest_out = index;
-        Some(Rewritten { index, timestamp: self.last_timestamp, vp8: Vp8Ids::default() })
+        self.last_timestamp = timestamp;
+        self.given = true;
+        Rewritten { index, timestamp, vp8: Vp8Ids::default() }
     }
 
     /// The offset of now holds for packets from this one on.
@@ -220,6 +226,7 @@ impl Rewriter {
             self.highest_in = source.index;
         }
         self.running = true;
+        self.given = true;
         self.highest_out = self.highest_out.max(index);
         let timestamp = source.timestamp.wrapping_add(self.timestamp_offset);
         if (timestamp.wrapping_sub(self.last_timestamp) as i32) > 0 {
@@ -329,12 +336,11 @@ mod tests {
     #[test]
     fn padding_put_in_takes_a_number_of_its_own() {
         let mut rewriter = Rewriter::new(0);
-        assert_eq!(rewriter.insert(), None);
         begin(&mut rewriter, 0, 10);
         assert_eq!(send(&mut rewriter, 0, 10), Some(1));
         assert_eq!(send(&mut rewriter, 0, 12), Some(3));
-        assert_eq!(rewriter.insert().map(|sent| sent.index - FIRST_INDEX), Some(4));
-        assert_eq!(rewriter.insert().map(|sent| sent.index - FIRST_INDEX), Some(5));
+        assert_eq!(rewriter.insert(0).index - FIRST_INDEX, 4);
+        assert_eq!(rewriter.insert(0).index - FIRST_INDEX, 5);
         assert_eq!(send(&mut rewriter, 0, 13), Some(6));
         assert_eq!(send(&mut rewriter, 0, 11), Some(2), "late, from before the padding");
     }
@@ -392,9 +398,8 @@ mod tests {
                         continue;
                     }
                     3 => {
-                        if let Some(sent) = rewriter.insert().map(|sent| sent.index - FIRST_INDEX) {
-                            prop_assert!(seen.insert(sent), "{sent} twice");
-                        }
+                        let sent = rewriter.insert(0).index - FIRST_INDEX;
+                        prop_assert!(seen.insert(sent), "{sent} twice");
                     }
                     _ if hold && held.is_none() => {
                         held = Some(index);

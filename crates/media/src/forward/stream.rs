@@ -58,16 +58,16 @@ struct Playout {
 pub(crate) struct DownStream {
     pub binding: Binding,
     /// The publisher's codec the templates below are for.
-    codec: Option<Codec>,
+    pub(super) codec: Option<Codec>,
     form: Form,
-    header: HeaderTemplate,
+    pub(super) header: HeaderTemplate,
     repair: Option<HeaderTemplate>,
     repair_index: u64,
-    rewriter: Rewriter,
+    pub(super) rewriter: Rewriter,
     /// The rewriter's numbers are another source's: the next packet begins a run.
     source_changed: bool,
     /// Packets of the rewriter's layer are being sent (not: paused, or before the first key frame).
-    flowing: bool,
+    pub(super) flowing: bool,
     history: History,
     /// Highest temporal layer to send, and up to which one is sent.
     temporal: u8,
@@ -78,9 +78,11 @@ pub(crate) struct DownStream {
     playout: Option<Playout>,
     /// The newest packet ended a picture: others may be put in behind it.
     between_pictures: bool,
-    packets: u32,
-    octets: u32,
-    last_sent: Instant,
+    pub(super) packets: u32,
+    pub(super) octets: u32,
+    pub(super) last_sent: Instant,
+    /// Packets of ours that are still to come while the publisher's do not.
+    pub(super) silent_for: u16,
 }
 
 impl DownStream {
@@ -103,6 +105,7 @@ impl DownStream {
             packets: 0,
             octets: 0,
             last_sent: now,
+            silent_for: 0,
             binding,
         }
     }
@@ -155,7 +158,7 @@ impl DownStream {
     }
 
     /// Makes the templates for what the publisher sends now.
-    fn adopt(&mut self, codec: Codec) -> bool {
+    pub(super) fn adopt(&mut self, codec: Codec) -> bool {
         let binding = &self.binding;
         let Some((own, form)) = Form::choose(&binding.codecs, codec) else { return false };
         let extensions = StreamExtensions {
@@ -305,7 +308,13 @@ impl DownStream {
     }
 
     /// Sends a packet of padding alone (RFC 3550 section 5.1) on the media stream.
-    fn send_padding(&mut self, rewritten: &Rewritten, padding: u8, cluster: u32, out: &mut Outlet<'_>) -> bool {
+    pub(super) fn send_padding(
+        &mut self,
+        rewritten: &Rewritten,
+        padding: u8,
+        cluster: u32,
+        out: &mut Outlet<'_>,
+    ) -> bool {
         let Outlet { now, line, egress } = out;
         let start = egress.buffer.len();
         let len = self.header.len() + usize::from(padding);
@@ -324,7 +333,10 @@ impl DownStream {
             return None;
         }
         let Some(header) = self.repair.as_ref() else {
-            let rewritten = if self.between_pictures { self.rewriter.insert()? } else { return None };
+            if !self.between_pictures {
+                return None;
+            }
+            let rewritten = self.rewriter.insert(self.rewriter.last_timestamp());
             return self
                 .send_padding(&rewritten, PADDING, cluster, out)
                 .then_some(self.header.len() + usize::from(PADDING));
@@ -360,6 +372,7 @@ impl DownStream {
         }
         let timestamp = match self.rewriter.layer() {
             Some(_) if self.source_changed => self.by_arrival(now, track),
+            None if self.packets > 0 => self.by_arrival(now, track),
             None => self.rewriter.last_timestamp(),
             Some(layer) if layer == source.layer => source.timestamp.wrapping_add(self.rewriter.timestamp_offset()),
             Some(layer) => self.aligned(now, track, layer, source),
@@ -384,7 +397,7 @@ impl DownStream {
     }
 
     /// The timestamp of this moment by the time since the last packet.
-    fn by_arrival(&self, now: Instant, track: &Track) -> u32 {
+    pub(super) fn by_arrival(&self, now: Instant, track: &Track) -> u32 {
         let elapsed = now.saturating_duration_since(self.last_sent).as_micros() as u64;
         self.rewriter.last_timestamp().wrapping_add((elapsed * u64::from(clock_rate(track)) / 1_000_000) as u32)
     }

@@ -192,6 +192,9 @@ impl Peer {
         if due(self.duties.nacks) || due(self.duties.feedback) {
             self.send_feedback(now, egress, effects);
         }
+        if due(self.duties.silence) {
+            self.send_silence(now, tracks, egress);
+        }
         if due(self.prober.due()) {
             self.probe(now, tracks, egress, effects);
         }

@@ -10,6 +10,7 @@ mod feedback;
 pub(crate) mod ingress;
 mod probe;
 mod server_offer;
+mod silence;
 mod streams;
 
 use std::net::SocketAddr;
@@ -76,6 +77,8 @@ struct Duties {
     nacks: Option<Instant>,
     /// Transport-wide feedback to a publisher.
     feedback: Option<Instant>,
+    /// Packets of our own where a publisher says nothing.
+    silence: Option<Instant>,
     /// Reports, layer supervision, time limits.
     second: Instant,
 }
@@ -198,7 +201,7 @@ impl Peer {
             quality: Tracker::new(now),
             began: None,
             last_heard: now,
-            duties: Duties { nacks: None, feedback: None, second: now + Duration::from_secs(1) },
+            duties: Duties { nacks: None, feedback: None, silence: None, second: now + Duration::from_secs(1) },
             scheduled: None,
             dirty: false,
             config,
@@ -210,7 +213,7 @@ impl Peer {
         let transport = self.transport.as_ref().map(Transport::timeout);
         let (soon, later) = if self.connected { (None, transport) } else { (transport, None) };
         let bearing = [later, self.duties.feedback].into_iter().flatten().fold(self.duties.second, Instant::min);
-        let precise = [soon, self.duties.nacks, self.prober.due()];
+        let precise = [soon, self.duties.nacks, self.duties.silence, self.prober.due()];
         precise.into_iter().flatten().fold(grid::at_or_after(origin, bearing), Instant::min)
     }
 

@@ -261,6 +261,7 @@ mod tests {
     fn video() -> Track {
         let layer = |quality, width, height| crate::api::Layer { quality, width, height, bitrate_bps: 0 };
         let publication = Publication {
+            sif_trailer: Vec::new(),
             track: TrackId(1),
             sid: "TR_1".into(),
             stream_id: "PA_1|TR_1".into(),

@@ -212,6 +212,7 @@ impl Shard {
             self.ufrags.insert(ufrag, key);
         }
         let Some(peer) = self.peers.get_mut(key) else { return };
+        bound.iter().for_each(|down| peer.introduce(now, *down));
         for down in bound.iter().filter_map(|down| peer.downs.get_mut(*down).map(|down| down.track)) {
             self.effects.layers_changed(down);
         }
@@ -268,6 +269,13 @@ impl Shard {
             track.publication.muted = muted;
             self.effects.layers_changed(key);
             self.timers.wake(now);
+            let silenced = if muted && !track.is_video() { track.subscribers.clone() } else { Vec::new() };
+            for listener in silenced {
+                if let Some(peer) = self.peers.get_mut(listener.peer) {
+                    peer.end_sound(now, listener.down);
+                }
+                self.mark_dirty(now, listener.peer);
+            }
         }
     }
 

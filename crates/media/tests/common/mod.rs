@@ -63,6 +63,8 @@ pub struct World {
     pub egress: Egress,
     /// Of the clients made next.
     pub options: PeerOptions,
+    /// Of tracks still to come.
+    pub sif_trailer: Vec<u8>,
 }
 
 pub const ROOM: RoomId = RoomId(1);
@@ -94,6 +96,7 @@ impl World {
             loss: Box::new(|_, _, _| false),
             egress: Egress::default(),
             options: PeerOptions::default(),
+            sif_trailer: Vec::new(),
         }
     }
 
@@ -197,6 +200,7 @@ impl World {
     ) {
         let peer = self.clients[index].id;
         let publication = Publication {
+            sif_trailer: self.sif_trailer.clone(),
             track: TrackId(track),
             sid: format!("TR_{track}"),
             stream_id: format!("PA_{}|TR_{track}", peer.0),

@@ -23,6 +23,7 @@ struct Setup {
 fn setup(kind: Kind) -> Setup {
     let now = Instant::now();
     let publication = Publication {
+        sif_trailer: Vec::new(),
         track: TrackId(1),
         sid: "TR_1".into(),
         stream_id: "PA_1|TR_1".into(),
