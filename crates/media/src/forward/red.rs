@@ -37,6 +37,7 @@ fn blocks(payload: &[u8]) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// One redundant block of three bytes (timestamp offset 960) and a primary of two, both of payload type 111.
     const RED: [u8; 10] = [0x80 | 111, 0x0F, 0x00, 0x03, 111, b'o', b'l', b'd', b'n', b'w'];
@@ -59,5 +60,19 @@ mod tests {
         let mut payload = RED;
         set_payload_types(&mut payload, 96);
         assert_eq!(payload, [0x80 | 96, 0x0F, 0x00, 0x03, 96, b'o', b'l', b'd', b'n', b'w']);
+    }
+
+    proptest! {
+        #[test]
+        fn anything_may_be_asked(payload: Vec<u8>, inner: u8) {
+            let found = primary(&payload);
+            let mut renamed = payload.clone();
+            set_payload_types(&mut renamed, inner);
+            prop_assert_eq!(renamed.len(), payload.len());
+            prop_assert_eq!(primary(&renamed), found.clone(), "blocks lie where they lay");
+            if let Some(block) = found {
+                prop_assert_eq!(renamed.get(block.clone()), payload.get(block), "the primary block is left as it was");
+            }
+        }
     }
 }
