@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from livekit.protocol.agent import Job
-from livekit.protocol.models import ParticipantInfo, RoomEndReason, TrackInfo
+from livekit.protocol.models import ClientInfo, ParticipantInfo, RoomEndReason, TrackInfo
 from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.rtc import JoinRequest, SignalResponse
 
@@ -145,10 +145,11 @@ class Server:
         all_data: bool = False,
         dual: bool = False,
         protocol: int = 17,
+        sdk: "ClientInfo.SDK" = ClientInfo.UNKNOWN,
         **claims: Any,
     ) -> tuple[Session, Client]:
         client = Client()
-        request = JoinRequest()
+        request = JoinRequest(client_info=ClientInfo(sdk=sdk))
         request.connection_settings.auto_subscribe = True
         request.connection_settings.auto_subscribe_data_track = all_data
         request.client_info.protocol = protocol

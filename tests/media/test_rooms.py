@@ -4,7 +4,14 @@ import time
 from typing import Any
 
 import pytest
-from livekit.protocol.models import ClientInfo, DisconnectReason, ParticipantInfo, TrackSource, TrackType
+from livekit.protocol.models import (
+    ClientInfo,
+    DisconnectReason,
+    Encryption,
+    ParticipantInfo,
+    TrackSource,
+    TrackType,
+)
 from livekit.protocol.room import RoomConfiguration
 from livekit.protocol.rtc import AddTrackRequest, JoinRequest, RequestResponse, SignalRequest
 from tests.media.scripted import Client, Server
@@ -35,6 +42,22 @@ def test_a_join_is_answered_first_and_others_are_told() -> None:
     assert [p.identity for p in bob.of("join")[0].other_participants] == ["ann"]
     assert ann.of("update")[-1].participants[0].identity == "bob"
     assert server.events.names == ["room_started", "participant_joined", "participant_joined"]
+
+
+def test_only_encrypted_tracks_have_a_mark_for_what_the_server_puts_in() -> None:
+    server = Server()
+    session, client = server.join("ann")
+    publish(server, session, "plain")
+    publish(server, session, "secret", encryption=Encryption.GCM)
+    marks = [options["sif_trailer"] for _, options in server.engine.named("publish")]
+    assert marks == [b"", client.of("join")[0].sif_trailer]
+
+
+def test_clients_that_show_tracks_by_their_first_packet_are_known() -> None:
+    server = Server()
+    for sdk in (ClientInfo.GO, ClientInfo.JS):
+        server.join(str(sdk), sdk=sdk)
+    assert [options["shows_tracks_by_packet"] for _, options in server.engine.named("create_peer")] == [True, False]
 
 
 def test_a_track_is_matched_whichever_comes_first() -> None:

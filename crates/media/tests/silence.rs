@@ -87,6 +87,20 @@ fn who_shows_tracks_by_their_first_packet_gets_one_from_a_publisher_who_sends_no
 }
 
 #[test]
+fn the_first_packet_comes_although_the_section_was_there_before_the_connection() {
+    let options = PeerOptions { shows_tracks_by_packet: true, ..PeerOptions::default() };
+    let mut world = World { options, ..World::new() };
+    let (alice, bob) = (world.client(1), world.client(2));
+    let audio = world.offer(alice, send_audio);
+    world.publish(alice, 10, audio, Kind::Audio, vec![]);
+    world.subscribe(bob, 10);
+    world.offer_to_receive(bob, 1, 0);
+    assert_eq!(world.clients[bob].mid_to_track.len(), 1);
+    world.run(8000);
+    assert_eq!(world.got(bob, OPUS).len(), 250);
+}
+
+#[test]
 fn the_publishers_first_packet_ends_it_and_follows_without_a_gap() {
     let options = PeerOptions { shows_tracks_by_packet: true, ..PeerOptions::default() };
     let (mut world, alice, bob, mut sender) = bob_has_all(World { options, ..World::new() });

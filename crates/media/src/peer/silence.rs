@@ -31,8 +31,12 @@ impl Peer {
     }
 
     pub(super) fn send_silence(&mut self, now: Instant, tracks: &Slab<Track>, egress: &mut Egress) {
+        let Some(line) = &mut self.line else {
+            // The section was there before the connection.
+            self.duties.silence = Some(now + EVERY);
+            return;
+        };
         self.duties.silence = None;
-        let Some(line) = &mut self.line else { return };
         let mut out = Outlet { now, line, egress };
         for (_, down) in self.downs.iter_mut() {
             let (Some(stream), Some(track)) = (&mut down.stream, tracks.get(down.track)) else { continue };
