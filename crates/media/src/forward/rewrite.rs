@@ -186,10 +186,10 @@ impl Rewriter {
 
     /// The number for a packet of ours put in after the newest one, or before the first of the run that has begun.
     pub fn insert(&mut self, timestamp: u32) -> Rewritten {
-        let (index, from) = if self.running {
-            (self.highest_in.wrapping_add(self.offset).wrapping_add(1), self.highest_in + 1)
-        } else {
+        let (index, from) = if !self.running && self.highest_in == self.first {
             (self.highest_out + 1, self.first)
+        } else {
+            (self.highest_in.wrapping_add(self.offset).wrapping_add(1), self.highest_in + 1)
         };
         self.offset = self.offset.wrapping_add(1);
         self.turn(from);
@@ -343,6 +343,16 @@ mod tests {
         assert_eq!(rewriter.insert(0).index - FIRST_INDEX, 5);
         assert_eq!(send(&mut rewriter, 0, 13), Some(6));
         assert_eq!(send(&mut rewriter, 0, 11), Some(2), "late, from before the padding");
+    }
+
+    #[test]
+    fn a_packet_of_ours_leaves_the_first_of_a_run_its_number_although_that_comes_late() {
+        let mut rewriter = Rewriter::new(0);
+        begin(&mut rewriter, 0, 10);
+        rewriter.skip(11);
+        assert_eq!(rewriter.insert(0).index - FIRST_INDEX, 2);
+        assert_eq!(send(&mut rewriter, 0, 10), Some(1));
+        assert_eq!(send(&mut rewriter, 0, 12), Some(3));
     }
 
     fn picture(index: u64, picture_id: u16) -> Source {
