@@ -4,6 +4,7 @@ Every method returns at once and never blocks on a shard; answers come as events
 their name; their shapes are the aliases below. The whole contract in prose: crates/media/src/api.rs.
 """
 
+from collections.abc import Sequence
 from typing import Literal, TypeAlias, TypedDict
 
 SOURCE_DIGEST: str
@@ -98,10 +99,13 @@ class Engine:
         playout_delay_ms: tuple[int, int] | None = None,
         sync_streams: bool = False,
         shows_tracks_by_packet: bool = False,
+        refused_codecs: Sequence[str] = (),
+        refused_publish_codecs: Sequence[str] = (),
     ) -> None:
         """`playout_delay_ms`: how long it is to hold pictures back, at least and at most (0 = 10 s).
         `sync_streams`: tracks published with one `stream` name come to it in one media stream.
-        `shows_tracks_by_packet`: the client knows of a track when its first packet comes, so one comes anyway."""
+        `shows_tracks_by_packet`: the client knows of a track when its first packet comes, so one comes anyway.
+        `refused_codecs`: mime types it neither gets nor may send; `refused_publish_codecs`: may not send besides."""
 
     def close_peer(self, peer: int) -> None: ...
     def expect(

@@ -49,7 +49,6 @@ room:
   enable_remote_unmute: true
   sync_streams: true
   playout_delay: {{enabled: true, min: 100}}
-  sync_streams: true
 webhook: {{api_key: key2, urls: ["https://app.example.org/handler"]}}
 signal_relay: {{retry_timeout: 30s}}
 psrpc: {{max_attempts: 3}}
@@ -90,6 +89,7 @@ def test_the_whole_sample_is_read_and_every_key_is_told(tmp_path: Path) -> None:
         "AURALINK_MEDIA_DEPARTURE_TIMEOUT": "1",
         "AURALINK_MEDIA_MAX_PARTICIPANTS": "7",
         "AURALINK_MEDIA_REMOTE_UNMUTE": "true",
+        "AURALINK_MEDIA_ENABLED_CODECS": '["audio/opus"]',
         "AURALINK_MEDIA_SYNC_STREAMS": "true",
         "AURALINK_MEDIA_WEBHOOK_URLS": '["https://app.example.org/handler"]',
         "AURALINK_MEDIA_REGION": "us-west-2",

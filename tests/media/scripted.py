@@ -145,11 +145,11 @@ class Server:
         all_data: bool = False,
         dual: bool = False,
         protocol: int = 17,
-        sdk: "ClientInfo.SDK" = ClientInfo.UNKNOWN,
+        about: ClientInfo | None = None,
         **claims: Any,
     ) -> tuple[Session, Client]:
         client = Client()
-        request = JoinRequest(client_info=ClientInfo(sdk=sdk))
+        request = JoinRequest(client_info=about)
         request.connection_settings.auto_subscribe = True
         request.connection_settings.auto_subscribe_data_track = all_data
         request.client_info.protocol = protocol

@@ -56,7 +56,7 @@ def test_only_encrypted_tracks_have_a_mark_for_what_the_server_puts_in() -> None
 def test_clients_that_show_tracks_by_their_first_packet_are_known() -> None:
     server = Server()
     for sdk in (ClientInfo.GO, ClientInfo.JS):
-        server.join(str(sdk), sdk=sdk)
+        server.join(str(sdk), about=ClientInfo(sdk=sdk))
     assert [options["shows_tracks_by_packet"] for _, options in server.engine.named("create_peer")] == [True, False]
 
 

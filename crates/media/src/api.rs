@@ -260,6 +260,10 @@ pub struct PeerOptions {
     /// Put what is to be played in step into one media stream of its description: its player synchronises those. Not for
     /// clients that tell tracks apart by the stream.
     pub sync_streams: bool,
+    /// Codecs it neither gets nor may send, as mime types.
+    pub refused_codecs: Vec<String>,
+    /// Codecs it may not send besides.
+    pub refused_publish_codecs: Vec<String>,
     /// The client (pion) knows of a track when its first packet comes: it gets one although the publisher says nothing.
     pub shows_tracks_by_packet: bool,
 }

@@ -152,6 +152,22 @@ impl Review {
             section.extensions.playout_delay = section.playout_delay;
         }
     }
+
+    /// Leaves out codecs, given as mime types: `any` in both directions, `published` where the client would send. A
+    /// section for which none is left is rejected.
+    pub fn without_codecs(&mut self, any: &[String], published: &[String]) {
+        for section in self.sections.iter_mut().filter(|section| !section.codecs.is_empty()) {
+            let sends = section.client_sends;
+            let named = |list: &[String], mime: &str| list.iter().any(|refused| refused.eq_ignore_ascii_case(mime));
+            section.codecs.retain(|codec| {
+                let mime = codec.codec.mime();
+                !(named(any, mime) || sends && named(published, mime))
+            });
+            if section.codecs.is_empty() {
+                (section.rejected, section.client_sends, section.client_receives) = (true, false, false);
+            }
+        }
+    }
 }
 
 /// A stream we send in a section.

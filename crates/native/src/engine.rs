@@ -152,7 +152,7 @@ impl Engine {
 
     #[pyo3(signature = (
         peer, room, role, *, allow_pause = false, playout_delay_ms = None, sync_streams = false,
-        shows_tracks_by_packet = false
+        shows_tracks_by_packet = false, refused_codecs = Vec::new(), refused_publish_codecs = Vec::new()
     ))]
     #[allow(clippy::too_many_arguments)]
     fn create_peer(
@@ -165,9 +165,18 @@ impl Engine {
         playout_delay_ms: Option<(u32, u32)>,
         sync_streams: bool,
         shows_tracks_by_packet: bool,
+        refused_codecs: Vec<String>,
+        refused_publish_codecs: Vec<String>,
     ) -> PyResult<()> {
         let playout_delay = playout_delay_ms.map(|(min_ms, max_ms)| PlayoutDelay { min_ms, max_ms });
-        let options = PeerOptions { allow_pause, playout_delay, sync_streams, shows_tracks_by_packet };
+        let options = PeerOptions {
+            allow_pause,
+            playout_delay,
+            sync_streams,
+            refused_codecs,
+            refused_publish_codecs,
+            shows_tracks_by_packet,
+        };
         let role = convert::role(role)?;
         self.send(py, Command::CreatePeer { peer: PeerId(peer), room: RoomId(room), role, options })
     }

@@ -1,6 +1,6 @@
 """Codecs as LiveKit's messages name them: what we forward, what a publisher asked for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from livekit.protocol.models import (
     AudioTrackFeature,
@@ -15,6 +15,8 @@ from livekit.protocol.rtc import AddTrackRequest, SimulcastCodec
 
 _LAYERED = frozenset({"video/vp9", "video/av1"})
 """Codecs with several spatial layers in one stream."""
+_RTX = "video/rtx"
+"""Retransmissions come with every video codec."""
 ENABLED = (
     "video/VP8",
     "video/H264",
@@ -25,19 +27,26 @@ ENABLED = (
     "audio/PCMA",
     "audio/opus",
     "audio/red",
-    "video/rtx",
+    _RTX,
 )
-"""What is forwarded: LiveKit's. Those come first that most can decode, and video before audio for Flutter's sake."""
+"""What can be forwarded. Those come first that most can decode, and video before audio for Flutter's sake."""
 
 
-def enabled() -> list[Codec]:
-    """Of a room."""
-    return [Codec(mime=mime) for mime in ENABLED]
+def enabled(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of ours that are named, whatever their case; all, when none is named. Raises ValueError for others."""
+    wanted = {name.lower() for name in names}
+    if unknown := wanted - {mime.lower() for mime in ENABLED}:
+        raise ValueError(f"{', '.join(sorted(unknown))}: not among {', '.join(ENABLED)}")
+    return tuple(mime for mime in ENABLED if not wanted or mime.lower() in wanted or mime == _RTX)
 
 
-def publishable() -> list[Codec]:
+def named(mimes: Iterable[str]) -> list[Codec]:
+    return [Codec(mime=mime) for mime in mimes]
+
+
+def publishable(mimes: Iterable[str], refused: Collection[str]) -> list[Codec]:
     """What clients are told that they may publish. Naming any lets livekit-client send AddTrack and offer together."""
-    return [codec for codec in enabled() if codec.mime != "video/rtx"]
+    return named(mime for mime in mimes if mime != _RTX and mime not in refused)
 
 
 def mime_of(name: str, kind: "TrackType") -> str:

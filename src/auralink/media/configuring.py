@@ -8,6 +8,7 @@ from jwt.warnings import InsecureKeyLengthWarning
 
 from auralink.kit.assembly import Assembly
 from auralink.kit.settings import SettingsError, is_loopback, weakness
+from auralink.media import codecs
 from auralink.media.external_address import DEFAULT_SERVERS, NoExternalAddress, discover
 from auralink.media.ice_servers import IceServers
 from auralink.media.limits import Limits
@@ -38,6 +39,7 @@ def room_defaults(settings: MediaSettings) -> RoomDefaults:
         settings.media_remote_unmute,
         settings.media_region,
         settings.media_sync_streams,
+        codecs.enabled(settings.media_enabled_codecs),
     )
 
 

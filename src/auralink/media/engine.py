@@ -1,7 +1,7 @@
 """The media engine as the signal plane sees it, and the bridge from its eventfd to the event loop."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, TypedDict
 
 import structlog
@@ -48,6 +48,8 @@ class Engine(Protocol):
         playout_delay_ms: tuple[int, int] | None = None,
         sync_streams: bool = False,
         shows_tracks_by_packet: bool = False,
+        refused_codecs: Sequence[str] = (),
+        refused_publish_codecs: Sequence[str] = (),
     ) -> None: ...
     def close_peer(self, peer: int) -> None: ...
     def expect(

@@ -1,6 +1,15 @@
 """Coming into a room, and coming back after a signal connection broke. Lives on the event loop."""
 
-from livekit.protocol.models import ClientInfo, DisconnectReason, ParticipantInfo, ServerInfo
+from typing import TypedDict
+
+from livekit.protocol.models import (
+    ClientConfiguration,
+    ClientInfo,
+    DisabledCodecs,
+    DisconnectReason,
+    ParticipantInfo,
+    ServerInfo,
+)
 from livekit.protocol.room import RoomConfiguration
 from livekit.protocol.rtc import (
     JoinRequest,
@@ -13,7 +22,7 @@ from livekit.protocol.rtc import (
 )
 
 from auralink.kit.errors import AuraError, InvalidInput, NotFound
-from auralink.media import codecs, dynacast, membership
+from auralink.media import codecs, devices, dynacast, membership
 from auralink.media.engine import Engine
 from auralink.media.freed_sections import FreedSections
 from auralink.media.ice_servers import IceServers
@@ -93,13 +102,14 @@ class Joining:
         if dual:
             me.offers = self._server_offers(room, me)
             me.subscriber_primary = me.grant.can_subscribe and me.client.protocol >= SUBSCRIBER_PRIMARY
-            self._engine.create_peer(me.peer, room.id, "publisher")
+            self._engine.create_peer(me.peer, room.id, "publisher", **_refused(room, me))
         else:
             me.freed = FreedSections(self._later, me.send)
         self._engine.create_peer(
             me.receiver,
             room.id,
             "subscriber" if dual else "single",
+            **_refused(room, me),
             allow_pause=_may_pause(request),
             playout_delay_ms=_playout_delay(room.config),
             sync_streams=room.config.sync_streams and _finds_tracks_in_shared_streams(me.client),
@@ -156,7 +166,7 @@ class Joining:
             participant=me.info(),
             other_participants=room.others_visible_to(me),
             ice_servers=self._ice.of(me.sid),
-            client_configuration=self._ice.configuration(),
+            client_configuration=_configuration(self._ice.configuration(), me),
             server_version=self._server.version,
             server_region=self._server.region,
             server_info=self._server,
@@ -164,7 +174,7 @@ class Joining:
             ping_interval=PING_INTERVAL_S,
             ping_timeout=PING_TIMEOUT_S,
             sif_trailer=room.sif_trailer,
-            enabled_publish_codecs=codecs.publishable(),
+            enabled_publish_codecs=codecs.publishable(room.codecs, frozenset().union(*devices.refused(me.client))),
             fast_publish=me.grant.can_publish and not self._ice.force_relay,
         )
 
@@ -184,7 +194,7 @@ class Joining:
             SignalResponse(
                 reconnect=ReconnectResponse(
                     ice_servers=self._ice.of(me.sid),
-                    client_configuration=self._ice.configuration(),
+                    client_configuration=_configuration(self._ice.configuration(), me),
                     server_info=self._server,
                     last_message_seq=me.reliable_seen,
                 )
@@ -227,6 +237,28 @@ def _playout_delay(config: RoomConfiguration) -> tuple[int, int] | None:
     """In milliseconds, at least and at most; none where the room leaves it to the players."""
     delay = config.min_playout_delay, config.max_playout_delay
     return delay if any(delay) else None
+
+
+class _RefusedCodecs(TypedDict):
+    refused_codecs: list[str]
+    refused_publish_codecs: list[str]
+
+
+def _refused(room: Room, me: Participant) -> _RefusedCodecs:
+    """What is not negotiated with it: by the server's settings, and because of what its client is."""
+    device = devices.refused(me.client)
+    off = {mime for mime in codecs.ENABLED if mime not in room.codecs}
+    return {"refused_codecs": sorted(off | device.codecs), "refused_publish_codecs": sorted(device.publish)}
+
+
+def _configuration(common: ClientConfiguration | None, me: Participant) -> ClientConfiguration | None:
+    device = devices.refused(me.client)
+    if not any(device):
+        return common
+    disabled = DisabledCodecs(codecs=codecs.named(sorted(device.codecs)), publish=codecs.named(sorted(device.publish)))
+    configuration = ClientConfiguration(disabled_codecs=disabled)
+    configuration.MergeFrom(common or ClientConfiguration())
+    return configuration
 
 
 def _may_pause(request: JoinRequest) -> bool:

@@ -104,6 +104,8 @@ class Room:
     """By the engine's id of each of its codecs that has an m-line."""
     by_track: "dict[int, Room]" = field(default_factory=dict)
     """The rooms of all tracks of this server, by the engine's id."""
+    codecs: tuple[str, ...] = codecs.ENABLED
+    """Mime types of those that may be used in it."""
     sif_trailer: bytes = b""
     config: RoomConfiguration = field(default_factory=RoomConfiguration)
     """What CreateRoom or the first token asked for."""
@@ -148,7 +150,7 @@ class Room:
             num_participants=sum(1 for p in present if not p.dependent),
             num_publishers=sum(1 for p in present if p.is_publisher),
             active_recording=any(p.grant.recorder for p in present),
-            enabled_codecs=codecs.enabled(),
+            enabled_codecs=codecs.named(self.codecs),
         )
 
     @property

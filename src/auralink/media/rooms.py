@@ -15,7 +15,7 @@ from livekit.protocol.room import RoomConfiguration
 from livekit.protocol.rtc import LeaveRequest
 
 from auralink.kit.errors import InvalidInput, Unavailable
-from auralink.media import membership
+from auralink.media import codecs, membership
 from auralink.media.data_out import DataOut
 from auralink.media.engine import Engine
 from auralink.media.keys import PLATFORM
@@ -43,6 +43,8 @@ class RoomDefaults:
     region: str = ""
     sync_streams: bool = False
     """Players get what belongs together in one media stream, also in rooms that do not ask for it."""
+    codecs: tuple[str, ...] = codecs.ENABLED
+    """Mime types of those that may be used."""
 
 
 class _Ids:
@@ -121,6 +123,7 @@ class Rooms:
             data_out=DataOut(self._engine, self._later, self._cannot_keep_up),
             lingering=self._lingering,
             by_track=self.by_track,
+            codecs=self.defaults.codecs,
             sif_trailer=secrets.token_bytes(8),
             config=wanted,
             history=ReliableHistory(budget=self._replay_budget),

@@ -1,8 +1,9 @@
 """Settings of the media role; times in seconds."""
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from auralink.kit.settings import Settings, is_loopback
+from auralink.media import codecs
 from auralink.media.ice_servers import TurnServer
 
 
@@ -44,6 +45,8 @@ class MediaSettings(Settings):
     media_sync_streams: bool = False
     """Whether players get a participant's camera and microphone in one media stream, which browsers then play in step,
     in rooms that do not ask for it themselves."""
+    media_enabled_codecs: list[str] = Field(default_factory=list)
+    """Mime types of the only codecs that are negotiated, such as video/VP8; empty: all that can be forwarded."""
     media_region: str = ""
     """The name of this server's region, told to clients."""
     media_max_participants: int = Field(default=0, ge=0)
@@ -63,6 +66,12 @@ class MediaSettings(Settings):
     """External TURN servers, such as coturn, as JSON: [{"host": "turn.example.org", "secret": "..."}]."""
     media_force_relay: bool = False
     """Clients connect through the TURN servers only."""
+
+    @field_validator("media_enabled_codecs")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        codecs.enabled(names)
+        return names
 
     @property
     def private_webhooks(self) -> bool:

@@ -90,6 +90,35 @@ fn only_codecs_we_forward_are_kept_with_the_offered_payload_types() {
 }
 
 #[test]
+fn codecs_that_are_refused_are_in_neither_direction_or_in_the_clients_own_alone() {
+    let offer = parse(CHROMIUM_PUBLISH);
+    let mut review = review(&offer).unwrap();
+    let has = |section: &Reviewed, name: &str| section.codecs.iter().any(|codec| codec.codec.mime() == name);
+    let mixed = |review: &Review| {
+        let video = || review.sections.iter().filter(|section| section.kind == Some(Kind::Video));
+        (video().any(|s| s.client_sends), video().any(|s| !s.client_sends && s.client_receives))
+    };
+    assert_eq!(mixed(&review), (true, true), "an offer with both");
+    review.without_codecs(&["video/av1".into()], &["VIDEO/h264".into()]);
+    for section in review.sections.iter().filter(|section| section.kind == Some(Kind::Video)) {
+        assert!(!has(section, "video/AV1") && has(section, "video/VP8"));
+        assert_eq!(has(section, "video/H264"), !section.client_sends);
+    }
+    let answer = answer(&offer, &review, &local(), &[]).to_string();
+    assert!(!answer.contains("AV1"));
+}
+
+#[test]
+fn a_section_of_which_no_codec_is_left_is_rejected() {
+    let offer = parse(CHROMIUM_JOIN);
+    let mut review = review(&offer).unwrap();
+    review.without_codecs(&["audio/opus".into(), "audio/red".into(), "audio/PCMU".into(), "audio/PCMA".into()], &[]);
+    assert!(review.sections[..3].iter().all(|section| section.rejected && !section.client_receives));
+    let answer = parse(&answer(&offer, &review, &local(), &[]).to_string());
+    assert_eq!(answer.bundle, ["3", "4", "5", "6"]);
+}
+
+#[test]
 fn h265_is_kept_where_it_comes_as_one_stream_of_packets() {
     let offer = |parameters: &str| {
         let renamed = CHROMIUM_JOIN.replace("a=rtpmap:98 VP9/90000", "a=rtpmap:98 H265/90000");

@@ -104,6 +104,7 @@ impl Peer {
         if self.options.playout_delay.is_some() {
             review.with_playout_delay();
         }
+        review.without_codecs(&self.options.refused_codecs, &self.options.refused_publish_codecs);
         self.apply_remote(now, &review, true)?;
         self.negotiation.expectations.assign(&review);
         let mut events = self.apply_publishing(&review, tracks);

@@ -121,6 +121,7 @@ impl Peer {
         if self.options.playout_delay.is_some() {
             review.with_playout_delay();
         }
+        review.without_codecs(&self.options.refused_codecs, &[]);
         self.apply_remote(now, &review, false).map_err(bad)?;
         self.negotiation.superseded = None;
         for (section, sending) in self.negotiation.ours.sections.iter_mut().zip(&outstanding.sending) {

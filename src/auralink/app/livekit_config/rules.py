@@ -53,12 +53,18 @@ def _stun(value: object) -> Outcome:
     return Applied({"AURALINK_MEDIA_STUN_SERVERS": json.dumps(servers)})
 
 
+def _codecs(value: object) -> Outcome:
+    """A list of `{mime: ..., fmtp_line: ...}`; the parameters are the clients' own here."""
+    if not isinstance(value, list) or not all(isinstance(codec, dict) and "mime" in codec for codec in value):
+        raise BadValue("wants a list of codecs, each with its mime")
+    return Applied({"AURALINK_MEDIA_ENABLED_CODECS": json.dumps([text(codec["mime"]) for codec in value])})
+
+
 def _only(expected: object, otherwise: str) -> Rule:
     """A switch that stands here where LiveKit's default puts it."""
     return lambda value: Applied(text="as it is here") if value == expected else NotApplied(otherwise)
 
 
-_CODEC = "every codec the media core knows is accepted"
 _BOUNDED = "there is a bound always: LiveKit's default"
 
 RULES: Mapping[str, Rule] = {
@@ -77,6 +83,7 @@ RULES: Mapping[str, Rule] = {
     "room.departure_timeout": _number("AURALINK_MEDIA_DEPARTURE_TIMEOUT", least=1),
     "room.max_participants": _number("AURALINK_MEDIA_MAX_PARTICIPANTS"),
     "room.enable_remote_unmute": _flag("AURALINK_MEDIA_REMOTE_UNMUTE"),
+    "room.enabled_codecs": _codecs,
     "room.sync_streams": _flag("AURALINK_MEDIA_SYNC_STREAMS"),
     "room.max_metadata_size": _number("AURALINK_MEDIA_METADATA_BYTES", none=_BOUNDED),
     "room.max_room_name_length": _number("AURALINK_MEDIA_NAME_BYTES", none=_BOUNDED),
@@ -117,8 +124,7 @@ NOT_APPLIED: Mapping[str, str] = {
     "logging": "only level and json have a meaning here",
     "webhook": "one ordered journal per URL",
     "limit": "no such limit here",
-    "room.enabled_codecs": _CODEC,
-    "room.playout_delay": "playout delay is not imposed",
+    "room.playout_delay": "rooms ask for it themselves (min_playout_delay)",
     "room.create_room_timeout": "rooms are made at once",
     "room.create_room_attempts": "rooms are made at once",
     "room.update_batch_target_size": "updates are sent as they happen",
