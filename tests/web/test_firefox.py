@@ -70,19 +70,24 @@ async def test_a_guest_in_firefox_and_the_host_see_and_hear_each_other(visit: Ma
         start_new_session=True,
     )
     assert guest.stdin is not None
-    assert guest.stdout is not None
     try:
-        said = await asyncio.wait_for(guest.stdout.readline(), _PATIENCE_S)
-        assert said.decode().strip() == "joined", said + await _last_words(guest)
+        await _says("joined", guest)
         await ada.sees_picture(ada.tile("Fay Fox"))
         await ada.receives("audio")
         guest.stdin.close()
+        await _says("left", guest)  # Firefox takes seconds for a click while it encodes and plays
         await expect(ada.tile("Fay Fox")).to_have_count(0)
         assert await asyncio.wait_for(guest.wait(), _PATIENCE_S) == 0
     finally:
         if guest.returncode is None:
             os.killpg(guest.pid, signal.SIGKILL)  # Firefox with it
             await guest.wait()
+
+
+async def _says(word: str, guest: asyncio.subprocess.Process) -> None:
+    assert guest.stdout is not None
+    said = await asyncio.wait_for(guest.stdout.readline(), _PATIENCE_S)
+    assert said.decode().strip() == word, said + await _last_words(guest)
 
 
 async def _last_words(guest: asyncio.subprocess.Process) -> bytes:

@@ -1,5 +1,5 @@
 // A guest in Firefox, driven over WebDriver BiDi: node firefox-guest.mjs <firefox> <invite address> <name> <observe.js>
-// Joins, waits until picture and sound of somebody arrive, says "joined", and leaves when its input ends.
+// Joins, waits until picture and sound of somebody arrive, says "joined", leaves when its input ends, and says "left".
 import { readFileSync } from "node:fs";
 
 import puppeteer from "puppeteer-core";
@@ -33,6 +33,7 @@ try {
   console.log(complaints.length ? `complaints: ${complaints.join("; ")}` : "joined");
   await new Promise((resolve) => process.stdin.on("end", resolve).resume());
   await page.locator("aria/Leave the call").click();
+  console.log("left");
 } catch (error) {
   console.error(await page.evaluate(() => document.body.innerText));
   throw error;
