@@ -89,7 +89,7 @@ class AgentServer(Server):
 
     def worker(self, *arguments: Any, **options: Any) -> ScriptedWorker:
         scripted = ScriptedWorker(*arguments, **options)
-        self.pool.add(scripted.worker)
+        self.jobs.worker_came(scripted.worker)
         return scripted
 
     def dies(self, scripted: ScriptedWorker) -> None:
@@ -171,15 +171,45 @@ async def test_each_namespace_gets_a_job() -> None:
     assert [job.namespace for job in (*first.jobs, *second.jobs)] == ["a", "b"]
 
 
+async def test_the_first_worker_of_a_kind_gets_what_began_just_before_it_came() -> None:
+    server = AgentServer()
+    early = server.worker()
+    room = server.open()
+    session, _ = server.join("ann")
+    await settled()
+    late, named, second = server.worker(namespace="late"), server.worker("tutor"), server.worker()
+    each = server.worker(job_type=JobType.JT_PARTICIPANT)
+    publishers = server.worker(job_type=JobType.JT_PUBLISHER)
+    await settled()
+    assert [job.room.sid for job in late.jobs] == [room.sid]
+    assert [job.participant.sid for job in each.jobs] == [session.me.sid]
+    assert (len(early.asked), second.asked, named.asked, publishers.asked) == (1, [], [], [])
+
+
+async def test_what_began_long_before_the_first_worker_came_is_not_its_business(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = AgentServer()
+    server.open()
+    server.join("ann")
+    monkeypatch.setattr(agent_jobs, "EXPECTED_BACK_S", 0.0)
+    workers = [server.worker(), server.worker(job_type=JobType.JT_PARTICIPANT)]
+    await settled()
+    assert [worker.asked for worker in workers] == [[], []]
+
+
 async def test_another_tenants_workers_hear_of_nothing() -> None:
     server = AgentServer()
     server.worker()
-    stranger = ScriptedWorker()
-    stranger.worker.kind = WorkerKind("another", "", JobType.JT_ROOM)
-    server.pool.add(stranger.worker)
+    early, late = ScriptedWorker(), ScriptedWorker()
+    for stranger in (early, late):
+        stranger.worker.kind = WorkerKind("another", "", JobType.JT_ROOM)
+    server.jobs.worker_came(early.worker)
     server.open()
+    server.dies(early)
+    server.jobs.worker_came(late.worker)
     await settled()
-    assert not stranger.asked
+    assert not early.asked + late.asked
 
 
 async def test_participants_and_publishers_get_agents_of_their_own_and_agents_none() -> None:

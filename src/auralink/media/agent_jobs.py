@@ -69,6 +69,7 @@ class Dispatch:
     """`info` is what it was asked for; the jobs are those a worker took."""
 
     info: AgentDispatch
+    room: Room
     jobs: list[RunningJob] = field(default_factory=list)
     deleted: bool = False
 
@@ -120,13 +121,13 @@ class AgentJobs:
             deployment=wanted.deployment,
             state=AgentDispatchState(created_at=time.time_ns()),
         )
-        dispatch = known[info.id] = Dispatch(info)
-        self._launch(room, dispatch, JobType.JT_ROOM)
+        dispatch = known[info.id] = Dispatch(info, room)
+        self._launch(dispatch, JobType.JT_ROOM)
         for participant in room.participants.values():
             if participant.active:
-                self._launch(room, dispatch, JobType.JT_PARTICIPANT, participant)
+                self._launch(dispatch, JobType.JT_PARTICIPANT, participant)
             if participant.is_publisher:
-                self._launch(room, dispatch, JobType.JT_PUBLISHER, participant)
+                self._launch(dispatch, JobType.JT_PUBLISHER, participant)
         return dispatch
 
     def dispatches(self, key: RoomKey, dispatch_id: str = "") -> list[Dispatch]:
@@ -178,9 +179,28 @@ class AgentJobs:
         participant = room.participants.get(identity)
         if participant is not None:
             for dispatch in self.dispatches(room.key):
-                self._launch(room, dispatch, job_type, participant)
+                self._launch(dispatch, job_type, participant)
 
     # --- what workers say ----------------------------------------------------------------------------------------
+
+    def worker_came(self, worker: Worker) -> None:
+        """Raises Unavailable. What began shortly before the first worker of its kind came has a job for it, too."""
+        if self.pool.add(worker):
+            for dispatch in [d for dispatches in self._dispatches.values() for d in dispatches.values()]:
+                self._catch_up(dispatch, worker.kind)
+
+    def _catch_up(self, dispatch: Dispatch, kind: WorkerKind) -> None:
+        if not kind.serves(dispatch.room.tenant, dispatch.info.agent_name, kind.job_type, dispatch.info.deployment):
+            return
+        since_ms = (time.time() - EXPECTED_BACK_S) * 1_000
+        if kind.job_type == JobType.JT_ROOM:
+            if dispatch.info.state.created_at / 1_000_000 > since_ms:
+                self._launch_for(kind, dispatch)
+            return
+        for participant in dispatch.room.participants.values():
+            due = participant.is_publisher if kind.job_type == JobType.JT_PUBLISHER else participant.active
+            if due and participant.joined_at_ms > since_ms:
+                self._launch_for(kind, dispatch, participant)
 
     def updated(self, worker: Worker, update: UpdateJobStatus) -> None:
         running = self._jobs.get(update.job_id)
@@ -216,28 +236,30 @@ class AgentJobs:
 
     # --- giving jobs out -----------------------------------------------------------------------------------------
 
-    def _launch(
-        self, room: Room, dispatch: Dispatch, job_type: "JobType", participant: Participant | None = None
-    ) -> None:
+    def _launch(self, dispatch: Dispatch, job_type: "JobType", participant: Participant | None = None) -> None:
+        info = dispatch.info
+        for kind in self.pool.kinds(dispatch.room.tenant, info.agent_name, job_type, info.deployment):
+            self._launch_for(kind, dispatch, participant)
+
+    def _launch_for(self, kind: WorkerKind, dispatch: Dispatch, participant: Participant | None = None) -> None:
         if self._stopped or (participant is not None and (participant.dependent or participant.is_agent)):
             return
         info = dispatch.info
-        for kind in self.pool.kinds(room.tenant, info.agent_name, job_type, info.deployment):
-            job = Job(
-                id=new_sid("AJ_"),
-                dispatch_id=info.id,
-                type=job_type,
-                room=room.info(),
-                participant=participant.info() if participant else None,
-                namespace=kind.namespace,
-                agent_name=info.agent_name,
-                metadata=info.metadata,
-                attributes=info.attributes,
-                deployment=info.deployment,
-                state=JobState(),
-            )
-            restartable = info.restart_policy != JobRestartPolicy.JRP_NEVER
-            self._spawn(self._place(RunningJob(job, kind, room, restartable), dispatch))
+        job = Job(
+            id=new_sid("AJ_"),
+            dispatch_id=info.id,
+            type=kind.job_type,
+            room=dispatch.room.info(),
+            participant=participant.info() if participant else None,
+            namespace=kind.namespace,
+            agent_name=info.agent_name,
+            metadata=info.metadata,
+            attributes=info.attributes,
+            deployment=info.deployment,
+            state=JobState(),
+        )
+        restartable = info.restart_policy != JobRestartPolicy.JRP_NEVER
+        self._spawn(self._place(RunningJob(job, kind, dispatch.room, restartable), dispatch))
 
     async def _place(self, running: RunningJob, dispatch: Dispatch) -> None:
         """Finds it a first worker; until then nobody is told of it."""

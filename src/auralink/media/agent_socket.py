@@ -121,7 +121,7 @@ class AgentSocket:
             return
         pool = self._jobs.pool
         try:
-            pool.add(worker)
+            self._jobs.worker_came(worker)
         except AuraError as error:
             raise BadRegistration(str(error)) from error
         answer = RegisterWorkerResponse(worker_id=worker.id, server_info=self._server_info)

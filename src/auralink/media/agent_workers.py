@@ -29,7 +29,8 @@ from auralink.media.sids import new_sid
 ANSWER_S = 10.0
 """How long a worker may take to say whether it takes a job."""
 EXPECTED_BACK_S = 60.0
-"""After a worker's connection ended, how long jobs of its kind wait for it or another one."""
+"""How long jobs wait for a worker: for another one of its kind after the last one's connection ended, and for the first
+one after a room began, since after a restart of this server clients are often back before the workers are."""
 MAX_WORKERS = 10_000
 
 
@@ -47,6 +48,14 @@ class WorkerKind:
     job_type: "JobType"
     namespace: str = ""
     deployment: str = ""
+
+    def serves(self, tenant: str, agent_name: str, job_type: "JobType", deployment: str) -> bool:
+        return (self.tenant, self.agent_name, self.job_type, self.deployment) == (
+            tenant,
+            agent_name,
+            job_type,
+            deployment,
+        )
 
 
 @dataclass(eq=False)
@@ -128,13 +137,17 @@ class WorkerPool:
     def all(self) -> list[Worker]:
         return [worker for workers in self._workers.values() for worker in workers]
 
-    def add(self, worker: Worker) -> None:
-        """Raises Unavailable."""
+    def add(self, worker: Worker) -> bool:
+        """True when no job of its kind was waited with before: it is the first, or all others went long ago. Raises
+        Unavailable."""
         if sum(map(len, self._workers.values())) >= MAX_WORKERS:
             raise Unavailable("This server has as many agent workers as it may have.")
+        self._forget_old()
+        new_kind = worker.kind not in self._workers and worker.kind not in self._left
         self._workers.setdefault(worker.kind, []).append(worker)
         self._left.pop(worker.kind, None)
         self.wake()
+        return new_kind
 
     def remove(self, worker: Worker) -> None:
         workers = self._workers.get(worker.kind, [])
@@ -153,12 +166,8 @@ class WorkerPool:
     def kinds(self, tenant: str, agent_name: str, job_type: "JobType", deployment: str) -> list[WorkerKind]:
         """Those that have workers or lost their last one just now: one for each namespace."""
         self._forget_old()
-        return [
-            kind
-            for kind in {*self._workers, *self._left}
-            if (kind.tenant, kind.agent_name, kind.job_type, kind.deployment)
-            == (tenant, agent_name, job_type, deployment)
-        ]
+        known = {*self._workers, *self._left}
+        return [kind for kind in known if kind.serves(tenant, agent_name, job_type, deployment)]
 
     def choose(self, kind: WorkerKind, without: Collection[Worker]) -> Worker | None:
         """One that has room, by chance, the less loaded the likelier."""
