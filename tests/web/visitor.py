@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 TIMEOUT_MS = 20_000
+expect.set_options(timeout=TIMEOUT_MS)  # as long as actions have; five seconds are little on a busy machine
 _INIT = (Path(__file__).parent / "observe.js").read_text()
 # Chromium writes one line for every answer of 400 and above; the page shows those to the person itself.
 _EXPECTED = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
