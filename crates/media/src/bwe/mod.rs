@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::wire::twcc::Outcome;
 use delay::{DelayDetector, Usage};
 use queue::QueueDelay;
-use rate::{LossWindow, RateWindow};
+use rate::{BusyRate, LossWindow, RateWindow};
 
 const MIN_BPS: u64 = 50_000;
 const MAX_BPS: u64 = 100_000_000;
@@ -57,13 +57,14 @@ pub struct Bwe {
     delay: DelayDetector,
     queue: QueueDelay,
     acked: RateWindow,
+    busy: BusyRate,
     loss: LossWindow,
     updated: Option<Instant>,
     decreased: Option<Instant>,
     hold_until: Option<Instant>,
     backoff: Duration,
     rising_since: Option<Instant>,
-    /// What arrived when the line was last full.
+    /// What the line delivered when it was last full.
     limit_bps: Option<f64>,
     congested: bool,
     /// What the subscriber is given, and whether a probe comes on top of it.
@@ -85,6 +86,7 @@ impl Bwe {
             delay: DelayDetector::default(),
             queue: QueueDelay::default(),
             acked: RateWindow::default(),
+            busy: BusyRate::default(),
             loss: LossWindow::default(),
             updated: None,
             decreased: None,
@@ -181,6 +183,7 @@ impl Bwe {
             if self.queue.on_packet(outcome.sent, arrived, own_ms) {
                 self.delay.forget_route();
             }
+            self.busy.on_packet(arrived, outcome.bytes, self.queue.millis() > QUIET_QUEUE_MS);
             usage = usage.max(self.delay.on_packet(outcome.sent, arrived));
         }
         let elapsed = self.updated.map_or(Duration::ZERO, |u| now.saturating_duration_since(u));
@@ -212,12 +215,12 @@ impl Bwe {
         queue_ms > STANDING_QUEUE_MS && (usage == Usage::Over || overflows || grows)
     }
 
-    /// A queue stands: what arrives is what the line carries.
+    /// A queue stands: what comes out of it is what the line carries.
     fn on_full(&mut self, now: Instant) {
-        let acked = self.acked.recent_bps() as f64;
+        let rate = self.busy.bps().unwrap_or_else(|| self.acked.recent_bps()) as f64;
         let carried = if self.probed { self.carried_bps() } else { 0.0 };
-        if self.decrease(now, carried.max(acked * DECREASE)) {
-            self.limit_bps = Some(acked);
+        if self.decrease(now, carried.max(rate * DECREASE)) {
+            self.limit_bps = Some(rate);
             self.back_off(now);
         }
     }

@@ -9,6 +9,10 @@ const WINDOW: Duration = Duration::from_millis(500);
 const SLOT: Duration = Duration::from_millis(50);
 const RECENT: Duration = Duration::from_millis(250);
 const RECENT_PACKETS: u32 = 8;
+/// A bottleneck's rate is told from so much that came out of its queue, and no older than the longest.
+const BUSY_PACKETS: u32 = 4;
+const BUSY_LEAST: Duration = Duration::from_millis(60);
+const BUSY_LONGEST: Duration = Duration::from_millis(250);
 /// Loss is judged over at least this many packets and this long.
 const LOSS_PACKETS: u32 = 20;
 const LOSS_INTERVAL: Duration = Duration::from_millis(500);
@@ -66,6 +70,60 @@ fn slots_in(span: Duration) -> u64 {
     (span.as_micros() / SLOT.as_micros()) as u64
 }
 
+/// The rate of the bottleneck: what it delivers while a queue stands before it, whatever was sent. What came before the
+/// queue stood tells of the sender instead.
+#[derive(Debug, Default)]
+pub struct BusyRate {
+    current: Option<Busy>,
+    /// The stretch right before the current one, in bits per second.
+    before_bps: Option<u64>,
+}
+
+/// One stretch of time in which packets came out of a queue.
+#[derive(Debug, Clone, Copy)]
+struct Busy {
+    /// Arrival of the packet that it is counted from; that one's bytes were delivered before.
+    from: Duration,
+    to: Duration,
+    bytes: u64,
+    packets: u32,
+}
+
+impl BusyRate {
+    /// Notes a packet in order of arrival, and whether a queue stood before the bottleneck when it came.
+    pub fn on_packet(&mut self, arrived: Duration, bytes: u32, queued: bool) {
+        if !queued {
+            *self = BusyRate::default();
+            return;
+        }
+        let start = Busy { from: arrived, to: arrived, bytes: 0, packets: 0 };
+        let Some(busy) = &mut self.current else {
+            self.current = Some(start);
+            return;
+        };
+        busy.to = busy.to.max(arrived);
+        busy.bytes += u64::from(bytes);
+        busy.packets += 1;
+        if busy.to.saturating_sub(busy.from) >= BUSY_LONGEST {
+            self.before_bps = busy.bps();
+            self.current = Some(start);
+        }
+    }
+
+    /// None before enough came out of the queue.
+    pub fn bps(&self) -> Option<u64> {
+        self.current.and_then(|busy| busy.bps()).or(self.before_bps)
+    }
+}
+
+impl Busy {
+    fn bps(&self) -> Option<u64> {
+        let span = self.to.saturating_sub(self.from);
+        let enough = self.packets >= BUSY_PACKETS && span >= BUSY_LEAST;
+        enough.then(|| (u128::from(self.bytes) * 8_000_000 / span.as_micros().max(1)) as u64)
+    }
+}
+
 /// Share of reported packets that were lost.
 #[derive(Debug, Default)]
 pub struct LossWindow {
@@ -89,5 +147,42 @@ impl LossWindow {
         let share = f64::from(self.lost) / f64::from(self.total);
         *self = LossWindow { since: Some(now), ..LossWindow::default() };
         Some(share)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 1,250 bytes every 20 ms: 500 kbit/s.
+    fn drain(busy: &mut BusyRate, from_ms: u64, packets: u64) {
+        for number in 0..packets {
+            busy.on_packet(Duration::from_millis(from_ms + 20 * number), 1_250, true);
+        }
+    }
+
+    #[test]
+    fn a_bottleneck_s_rate_is_told_from_its_queue_alone() {
+        let mut busy = BusyRate::default();
+        for number in 0..100 {
+            busy.on_packet(Duration::from_millis(number), 1_250, false);
+        }
+        drain(&mut busy, 100, 4);
+        assert_eq!(busy.bps(), None, "too little to tell");
+        drain(&mut busy, 180, 1);
+        assert_eq!(busy.bps(), Some(500_000), "what came ten times as fast before is no part of it");
+    }
+
+    #[test]
+    fn the_rate_of_the_last_stretch_holds_until_the_next_one_tells_or_the_queue_is_gone() {
+        let mut busy = BusyRate::default();
+        drain(&mut busy, 0, 14);
+        assert_eq!(busy.bps(), Some(500_000));
+        for number in 1..=8 {
+            busy.on_packet(Duration::from_millis(260 + 10 * number), 1_250, true);
+        }
+        assert_eq!(busy.bps(), Some(1_000_000), "the line became wider");
+        busy.on_packet(Duration::from_millis(400), 1_250, false);
+        assert_eq!(busy.bps(), None);
     }
 }
