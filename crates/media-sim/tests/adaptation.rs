@@ -66,6 +66,27 @@ fn a_line_capped_at_half_a_megabit_gets_the_middle_layer_within_five_seconds_and
 }
 
 #[test]
+fn a_line_capped_while_the_best_layer_begins_freezes_no_longer() {
+    // Down to the very moment at which the large layer's first key frame fills the line's buffer alone.
+    for after_ms in [0, 100, 300, 1_000, 3_000, 10_000] {
+        for seed in 501..=524 {
+            let (mut world, bob, section) = call(seed, &LAYERS);
+            world.run_for(Duration::from_millis(after_ms + 7 * (seed % 23)));
+            world.down(bob).config = narrow();
+            let capped = world.now();
+            world.run_for(Duration::from_secs(5));
+            for second in 5..15 {
+                let layer = layer(&mut world, bob, &section);
+                assert_eq!(layer, 1, "seed {seed}, capped after {after_ms} ms: the layer after {second} s");
+                world.run_for(Duration::from_secs(1));
+            }
+            let froze = longest_freeze(&mut world, bob, &section, capped);
+            assert!(froze <= Duration::from_secs(1), "seed {seed}, capped after {after_ms} ms: a freeze of {froze:?}");
+        }
+    }
+}
+
+#[test]
 fn a_voice_suffers_no_longer_than_the_picture_takes_to_make_room() {
     for seed in 301..=320 {
         let (mut world, alice, bob, camera, section) = two(seed, &LAYERS);

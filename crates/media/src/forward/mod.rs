@@ -83,12 +83,13 @@ impl DownTrack {
         let target = self.target;
         let Some(stream) = &mut self.stream else { return false };
         stream.set_temporal(self.allowed.map_or(0, |allowed| allowed.temporal));
-        let current = stream.current_layer();
+        let (current, waits_for_room) = (stream.current_layer(), stream.waits_for_room());
         if track.svc {
             // Whether a key frame is needed for another layer shows with the frames.
             return target.is_some() && current.is_none();
         }
-        self.video && target.is_some() && target != current && (target != before || current.is_none())
+        let needed = self.video && target.is_some() && target != current && (target != before || current.is_none());
+        needed && !waits_for_room
     }
 
     fn choose(&self, track: &Track) -> Option<u8> {

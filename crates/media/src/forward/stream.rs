@@ -19,6 +19,10 @@ use crate::wire::codec::{Codec, vp8};
 use crate::wire::rtcp::{NtpTime, SenderInfo};
 use crate::wire::rtp;
 
+/// A full queue that gets nothing more has room for a key frame after this: one is about five frames large, so it takes
+/// five thirtieths of a second on a line that its layer fits.
+const KEY_FRAME_ROOM: Duration = Duration::from_millis(150);
+
 /// What a [`DownStream`] is bound to.
 pub(crate) struct Binding {
     pub mid: String,
@@ -69,6 +73,8 @@ pub(crate) struct DownStream {
     /// Packets of the rewriter's layer are being sent (not: paused, or before the first key frame).
     pub(super) flowing: bool,
     history: History,
+    /// A key frame fits into the line's queue again from then on; none is asked for before.
+    room_at: Option<Instant>,
     /// Highest temporal layer to send, and up to which one is sent.
     temporal: u8,
     temporal_now: u8,
@@ -97,6 +103,7 @@ impl DownStream {
             source_changed: false,
             flowing: false,
             history: History::new(now, video),
+            room_at: None,
             temporal: TEMPORAL as u8 - 1,
             temporal_now: TEMPORAL as u8 - 1,
             selector: Selector::default(),
@@ -119,6 +126,11 @@ impl DownStream {
     /// The layer that is being sent, and up to which of its temporal layers it was to be.
     pub fn current_choice(&self) -> Option<Choice> {
         self.current_layer().map(|layer| Choice { layer, temporal: self.temporal })
+    }
+
+    /// Would a key frame find the line's queue full, and lose a part that comes again only behind all that waits?
+    pub fn waits_for_room(&self) -> bool {
+        self.room_at.is_some()
     }
 
     /// Frames of higher temporal layers are left out.
@@ -206,7 +218,8 @@ impl DownStream {
             if packet.keyframe {
                 self.begin(out.now, track, &source);
             } else {
-                waits = Some(target);
+                self.room_at = self.room_at.filter(|at| out.now < *at);
+                waits = Some(target).filter(|_| self.room_at.is_none());
             }
         } else if current.is_none() && packet.keyframe && packet.layer < target {
             // Any picture is better than none until the wanted layer's key frame is there.
@@ -356,11 +369,12 @@ impl DownStream {
     /// Stops sending a layer of a simulcast that the line does not carry, before a key frame of a lower one is there: what
     /// waits in the line's queue is shown meanwhile, and the key frame finds room behind it. Nor is what was lost of the
     /// layer worth sending again.
-    pub fn abandon_above(&mut self, target: u8) {
+    pub fn abandon_above(&mut self, now: Instant, target: u8) {
         let above = self.rewriter.layer().is_some_and(|layer| layer > target);
         if self.flowing && above && self.selector.current().is_none() {
             self.flowing = false;
             self.history.clear();
+            self.room_at = Some(now + KEY_FRAME_ROOM);
         }
     }
 
@@ -378,6 +392,7 @@ impl DownStream {
             Some(layer) => self.aligned(now, track, layer, source),
         };
         self.rewriter.begin(source, timestamp);
+        self.room_at = None;
         self.source_changed = false;
         self.flowing = true;
     }

@@ -79,7 +79,7 @@ impl Peer {
         for ((key, request), choice) in video.iter().zip(given) {
             let nothing_sent = request.rates_bps.iter().all(Option::is_none);
             if let Some(choice) = choice.filter(|choice| chokes && is_far_below(*choice, request)) {
-                self.abandon_above(*key, choice.layer);
+                self.abandon_above(now, *key, choice.layer);
             }
             self.allow(*key, if nothing_sent { Some(EVERYTHING) } else { choice }, tracks, effects);
         }
@@ -110,9 +110,9 @@ impl Peer {
         video.into_iter().map(|(_, key, request)| (key, request)).collect()
     }
 
-    fn abandon_above(&mut self, key: Key, layer: u8) {
+    fn abandon_above(&mut self, now: Instant, key: Key, layer: u8) {
         if let Some(stream) = self.downs.get_mut(key).and_then(|down| down.stream.as_mut()) {
-            stream.abandon_above(layer);
+            stream.abandon_above(now, layer);
         }
     }
 

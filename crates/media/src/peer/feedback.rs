@@ -141,6 +141,9 @@ impl Peer {
         effects.counters.keyframe_requests_in += 1;
         let Some(own) = self.own_streams.get(&media_ssrc) else { return };
         let Some(down) = self.downs.get(own.down) else { return };
+        if down.stream.as_ref().is_some_and(|stream| stream.waits_for_room()) {
+            return;
+        }
         let current = down.stream.as_ref().and_then(|stream| stream.current_layer());
         if let (true, Some(layer)) = (down.video, current.or(down.target)) {
             effects.want_keyframe(down.track, layer);

@@ -152,6 +152,34 @@ fn the_capture_time_comes_through_unchanged_where_it_was_negotiated() {
 }
 
 #[test]
+fn after_a_layer_was_given_up_the_key_frame_of_the_lower_one_is_asked_for_when_the_queue_has_room_for_it() {
+    let mut setup = setup(Kind::Video);
+    let (start, codec) = (setup.now, Codec::H264 { profile_level: 0x42_E01F, packetization_mode: 1 });
+    let mut stream = stream(codec, Some(101), start);
+    let mut forward = |stream: &mut DownStream, ms: u64, layer: u8, target: u8, keyframe: bool| {
+        let now = start + Duration::from_millis(ms);
+        let fields =
+            Fields { layer, index: ms, timestamp: 0, marker: false, codec, keyframe, vp8: None, layered: None };
+        let packet = Packet::new(setup.key, &(0..PAYLOAD.len()), None, fields);
+        let mut out = Outlet { now, line: &mut setup.line, egress: &mut setup.egress };
+        stream.forward(Some(target), &setup.track, &packet, PAYLOAD, &mut out)
+    };
+    assert_eq!(forward(&mut stream, 0, 2, 2, true), Outcome::Sent);
+    stream.abandon_above(start, 1);
+    assert_eq!(forward(&mut stream, 33, 2, 1, false), Outcome::Skipped, "nothing more of what was given up");
+    assert_eq!(forward(&mut stream, 100, 1, 1, false), Outcome::Skipped);
+    assert!(stream.waits_for_room());
+    assert_eq!(forward(&mut stream, 150, 1, 1, false), Outcome::NeedsKeyframe(1));
+    assert_eq!(forward(&mut stream, 183, 1, 1, true), Outcome::Sent);
+    assert_eq!(forward(&mut stream, 216, 1, 1, false), Outcome::Sent);
+    // A key frame that comes by itself is taken at once: the next one may be a second away.
+    assert_eq!(forward(&mut stream, 250, 2, 2, true), Outcome::Sent);
+    stream.abandon_above(start + Duration::from_millis(250), 1);
+    assert_eq!(forward(&mut stream, 260, 1, 1, true), Outcome::Sent);
+    assert!(!stream.waits_for_room());
+}
+
+#[test]
 fn without_a_repair_stream_the_very_same_packet_is_sent_again() {
     let mut setup = setup(Kind::Audio);
     let mut stream = stream(Codec::Opus, None, setup.now);
