@@ -49,7 +49,7 @@ def _web() -> Iterable[Check]:
         web_packages(environment)
         yield Check("tsc, eslint", ("npm", "run", "--silent", "check"), cwd=web, env=environment)
         generated = (str(BIN / "python"), "-m", "tools.gen", "--check")
-        yield Check("generated client", generated, env={**environment, "PYTHONPATH": str(ROOT / "src")})
+        yield Check("what is generated", generated, env={**environment, "PYTHONPATH": str(ROOT / "src")})
 
 
 def _run(check: Check, failures: list[str]) -> None:

@@ -39,13 +39,18 @@ _CONNECT_LONGEST_WAIT = 5.0
 
 
 class DatabaseSettings(Settings):
-    """AURALINK_DATABASE_POOL_SIZE and so on; times in seconds."""
+    """Times in seconds."""
 
     database_pool_size: int = Field(default=10, ge=1, le=500)
+    """Connections of one process."""
     database_pool_wait: float = Field(default=5.0, gt=0)
+    """The longest wait for one of them."""
     database_connect_timeout: float = Field(default=5.0, gt=0)
+    """The longest wait for a new connection."""
     database_statement_timeout: float = Field(default=10.0, gt=0)
+    """The longest a statement may run."""
     database_lock_timeout: float = Field(default=5.0, gt=0)
+    """The longest a statement may wait for a lock."""
     database_idle_timeout: float = Field(default=15.0, gt=0)
     """The longest a transaction may sit idle before the server ends it."""
 

@@ -20,9 +20,11 @@ def new_api_key() -> str:
 
 class LiveKitSettings(Settings):
     livekit_url: str = ""
-    """AURALINK_LIVEKIT_URL: the media server's address, ws:// or wss://. Empty: our own media role."""
+    """The media server's address, ws:// or wss://. Empty: our own media role."""
     livekit_api_key: Annotated[SecretStr, Generated(new_api_key, minimum=_KEY_MINIMUM)] = SecretStr("")
+    """The platform's own key pair, or the one of the LiveKit server that is used instead of our media role."""
     livekit_api_secret: Secret = SecretStr("")
+    """Its secret."""
     media_public_url: str = ""
     """What clients connect to when it differs from the address the control plane calls. Empty: `livekit_url`, and for
     our own media role the host the client itself called, with the media port."""

@@ -18,7 +18,7 @@ _KEY_BYTES = 32
 
 class SealingSettings(Settings):
     encryption_key: Secret = SecretStr("")
-    """AURALINK_ENCRYPTION_KEY: what secrets in the database are sealed with. Without it they cannot be opened again."""
+    """What secrets in the database are sealed with. Without it they cannot be opened again."""
 
 
 class SealBroken(Exception):

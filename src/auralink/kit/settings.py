@@ -47,6 +47,7 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
+        use_attribute_docstrings=True,
     )
 
 
@@ -70,10 +71,15 @@ class CoreSettings(Settings):
     """What every role needs."""
 
     env: Environment = Environment.DEVELOPMENT
+    """`development` or `production`, which refuses secrets that are missing or weak."""
     state_dir: Path | None = None
+    """Data and generated secrets; unset: `.state` in a checkout, `~/.local/share/auralink` otherwise."""
     database_url: SecretStr | None = None
+    """PostgreSQL 15 or newer; unset: the embedded one."""
     redis_url: SecretStr | None = None
+    """Where several processes share their rate limits; unset: each counts by itself."""
     log_level: str = "info"
+    """`debug`, `info`, `warning` or `error`."""
     log_format: str = ""
     """`json` or `console`; empty: console on a terminal, otherwise json."""
 

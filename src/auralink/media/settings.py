@@ -17,6 +17,7 @@ class MediaSettings(Settings):
     media_addresses: list[str] = Field(default_factory=list)
     """Addresses clients are told, such as the public one behind a NAT; empty: those we listen on."""
     media_shards: int = Field(default=1, ge=1, le=64)
+    """Threads that move packets, each with a UDP port of its own. A room lives on one."""
     media_empty_timeout: int = Field(default=300, ge=1)
     """How long a room that nobody ever entered stays; a token's roomConfig may say otherwise."""
     media_departure_timeout: int = Field(default=20, ge=1)
@@ -54,7 +55,9 @@ class MediaSettings(Settings):
     media_remote_unmute: bool = False
     """Whether the server API may unmute somebody."""
     media_metadata_bytes: int = Field(default=512 * 1024, ge=1)
+    """Of a room's or a participant's metadata."""
     media_attributes_bytes: int = Field(default=64 * 1024, ge=1)
+    """Of all attributes of a participant together."""
     media_name_bytes: int = Field(default=256, ge=1, le=1024)
     """Of identities, room names and display names."""
     media_external_ip: bool = False

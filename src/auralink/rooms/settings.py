@@ -17,7 +17,9 @@ class RoomsSettings(Settings):
     join_token_seconds: int = Field(default=3600, ge=60, le=24 * 3600)
     """How long a join token can be used to connect."""
     guest_limit_per_address: str = "120/minute"
+    """Guests' requests from one address."""
     media_timeout: float = Field(default=5.0, gt=0, le=30)
+    """Seconds that the media server may take to answer the gateway."""
 
     @property
     def join_token_life(self) -> timedelta:

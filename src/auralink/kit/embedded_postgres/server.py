@@ -43,10 +43,10 @@ _OUT_OF_REACH = Path("/var/lib/auralink")
 
 
 class EmbeddedPostgresSettings(Settings):
-    """AURALINK_POSTGRES_PORT (0: a free one) and AURALINK_POSTGRES_START_TIMEOUT in seconds."""
-
     postgres_port: int = Field(default=0, ge=0, le=65535)
+    """Of the embedded PostgreSQL, on loopback; 0 picks a free one."""
     postgres_start_timeout: float = Field(default=60.0, gt=0)
+    """Seconds that the embedded PostgreSQL may take to start."""
 
 
 def _silent(_: str) -> None:

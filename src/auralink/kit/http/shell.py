@@ -37,11 +37,10 @@ _EXPOSED = ("x-request-id", "retry-after", "etag", "link", "location")
 
 
 class HttpSettings(Settings):
-    """AURALINK_CORS_ORIGINS is a JSON list of exact origins, such as ["https://app.example.org"]."""
-
     cors_origins: list[str] = Field(default_factory=list)
+    """Exact origins whose pages may call the API, as a JSON list such as ["https://app.example.org"]."""
     body_limit: int = Field(default=1_048_576, ge=1024)
-    """Bytes."""
+    """Bytes of a request's body, where a route names no other limit."""
     request_timeout: float = Field(default=30.0, gt=0)
     """Seconds until an answer begins."""
 
