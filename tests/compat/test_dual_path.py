@@ -102,10 +102,10 @@ async def test_any_origin_may_ask_why(server: MediaServer, room: str, path: str)
     async with aiohttp.ClientSession() as client:
         async with client.get(f"{_http(server)}{path}", params=query, headers=origin) as answer:
             assert (answer.status, await answer.text()) == (200, "success")
-            assert answer.headers["Access-Control-Allow-Origin"] == "*"
+            assert answer.headers["Access-Control-Allow-Origin"] == origin["Origin"]
         async with client.get(f"{_http(server)}{path}", headers=origin) as answer:
             assert answer.status == 401
-            assert answer.headers["Access-Control-Allow-Origin"] == "*"
+            assert answer.headers["Access-Control-Allow-Origin"] == origin["Origin"]
 
 
 async def test_only_web_sockets_are_served(server: MediaServer) -> None:
