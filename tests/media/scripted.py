@@ -10,6 +10,7 @@ from livekit.protocol.models import ClientInfo, ParticipantInfo, RoomEndReason, 
 from livekit.protocol.models import Room as RoomInfo
 from livekit.protocol.rtc import JoinRequest, SignalResponse
 
+from auralink._native import EngineFull
 from auralink.media.engine_reports import EngineReports
 from auralink.media.ice_servers import IceServers
 from auralink.media.joining import Joining
@@ -30,7 +31,11 @@ class ScriptedEngine:
     def __init__(self) -> None:
         self.commands: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         self.full = False
-        """It takes no data now."""
+        """It takes nothing now but to close peers and rooms."""
+        self.takes = 0
+        """Of commands, how many it takes although it is full."""
+        self.breaks: Exception | None = None
+        """What its next command raises."""
 
     def send_data(self, *arguments: Any) -> bool:
         if not self.full:
@@ -39,6 +44,12 @@ class ScriptedEngine:
 
     def __getattr__(self, name: str) -> Any:
         def command(*arguments: Any, **options: Any) -> None:
+            if self.full and not self.takes and name not in ("close_peer", "close_room"):
+                raise EngineFull
+            self.takes = max(self.takes - 1, 0)
+            if error := self.breaks:
+                self.breaks = None
+                raise error
             self.commands.append((name, arguments, options))
 
         return command
@@ -129,7 +140,7 @@ class Server:
         later = self.clock.later
         self.rooms = Rooms(self.engine, events, defaults, limits, later=later)
         about = server_info(defaults.region)
-        self.joining = Joining(self.rooms, self.engine, self.keys, ice or IceServers(time.time), about, later=later)
+        self.joining = Joining(self.rooms, self.keys, ice or IceServers(time.time), about, later=later)
         self.reports = EngineReports(self.rooms)
 
     def token(self, identity: str, room: str = "lobby", *, key: str = KEY, **claims: Any) -> str:

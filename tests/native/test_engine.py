@@ -138,6 +138,21 @@ def test_data_for_a_shard_that_does_not_keep_up_are_refused(engine: _native.Engi
     assert not taken[-1]
 
 
+def test_commands_for_a_shard_that_does_not_keep_up_are_refused_but_closing_is_not(engine: _native.Engine) -> None:
+    engine.create_room(1)
+    engine.create_peer(1, 1, "single")
+    engine.inject_fault(0, "stall", seconds=1.0)
+
+    def fill() -> None:
+        for _ in range(20_000):
+            engine.limit_bandwidth(1, 0)
+
+    with pytest.raises(_native.EngineFull):
+        fill()
+    engine.close_peer(1)
+    engine.close_room(1)
+
+
 def test_what_names_nobody_is_answered_or_harmless(engine: _native.Engine) -> None:
     engine.create_peer(5, 99, "single")
     engine.offer(6, 3, "v=0")

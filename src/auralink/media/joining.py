@@ -23,7 +23,6 @@ from livekit.protocol.rtc import (
 
 from auralink.kit.errors import AuraError, InvalidInput, NotFound
 from auralink.media import codecs, devices, dynacast, membership
-from auralink.media.engine import Engine
 from auralink.media.freed_sections import FreedSections
 from auralink.media.ice_servers import IceServers
 from auralink.media.limits import Limits
@@ -60,7 +59,6 @@ class Joining:
     def __init__(
         self,
         rooms: Rooms,
-        engine: Engine,
         keys: KeyRing,
         ice: IceServers,
         server: ServerInfo,
@@ -68,7 +66,6 @@ class Joining:
         later: Later = on_the_loop,
     ) -> None:
         self._rooms = rooms
-        self._engine = engine
         self._keys = keys
         self._ice = ice
         self._server = server
@@ -102,10 +99,10 @@ class Joining:
         if dual:
             me.offers = self._server_offers(room, me)
             me.subscriber_primary = me.grant.can_subscribe and me.client.protocol >= SUBSCRIBER_PRIMARY
-            self._engine.create_peer(me.peer, room.id, "publisher", **_refused(room, me))
+            room.engine.create_peer(me.peer, room.id, "publisher", **_refused(room, me))
         else:
             me.freed = FreedSections(self._later, me.send)
-        self._engine.create_peer(
+        room.engine.create_peer(
             me.receiver,
             room.id,
             "subscriber" if dual else "single",
@@ -134,7 +131,7 @@ class Joining:
             if me.connection:
                 membership.dismiss(room, me, DisconnectReason.STATE_MISMATCH, LeaveRequest.Action.RECONNECT)
 
-        return ServerOffers(self._engine, self._rooms.ids.next(), self._later, send=me.send, give_up=unanswered)
+        return ServerOffers(room.engine, self._rooms.ids.next(), self._later, send=me.send, give_up=unanswered)
 
     def _participant(self, claims: Claims, request: JoinRequest, connection: Connection) -> Participant:
         own = claims.video.can_update_own_metadata

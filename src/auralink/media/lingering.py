@@ -3,6 +3,7 @@
 A client whose media connection ends before its Leave arrives takes it for a fault. They carry nothing any more.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from auralink.media.engine import Engine
@@ -21,8 +22,9 @@ class _Kept:
 class Lingering:
     """Owner of peers after the end of their participant's session: each is closed once, a room after its last one."""
 
-    def __init__(self, engine: Engine, later: Later) -> None:
-        self._engine = engine
+    def __init__(self, engine_of: Callable[[int], Engine], later: Later) -> None:
+        """`engine_of`: for the commands of a room."""
+        self._engine_of = engine_of
         self._later = later
         self._kept: set[_Kept] = set()
         self._ended_rooms: set[int] = set()
@@ -50,10 +52,10 @@ class Lingering:
     def _close(self, kept: _Kept) -> None:
         self._kept.discard(kept)
         for peer in kept.peers:
-            self._engine.close_peer(peer)
+            self._engine_of(kept.room).close_peer(peer)
         self._end(kept.room)
 
     def _end(self, room: int) -> None:
         if room in self._ended_rooms and all(kept.room != room for kept in self._kept):
             self._ended_rooms.discard(room)
-            self._engine.close_room(room)
+            self._engine_of(room).close_room(room)

@@ -87,6 +87,7 @@ class Room:
     name: str
     id: int
     engine: Engine
+    """That takes every command of this room, in order; see `engine_commands`."""
     events: EventLog
     ids: Ids
     limits: RoomLimits

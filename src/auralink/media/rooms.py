@@ -18,6 +18,7 @@ from auralink.kit.errors import InvalidInput, Unavailable
 from auralink.media import codecs, membership
 from auralink.media.data_out import DataOut
 from auralink.media.engine import Engine
+from auralink.media.engine_commands import EngineCommands
 from auralink.media.keys import PLATFORM
 from auralink.media.limits import Limits
 from auralink.media.lingering import Lingering
@@ -73,7 +74,8 @@ class Rooms:
         self.limits = limits
         self.revocations = Revocations()
         self._later = later
-        self._lingering = Lingering(engine, later)
+        self._commands = EngineCommands(engine, later, self._engine_too_slow)
+        self._lingering = Lingering(self._commands.of, later)
         self.ids = _Ids()
         self._replay_budget = ReplayBudget()
         self._rooms: dict[RoomKey, Room] = {}
@@ -112,11 +114,12 @@ class Rooms:
             max_participants=wanted.max_participants or self.defaults.max_participants,
             metadata=wanted.metadata[: self.limits.metadata_bytes],
         )
+        room_id = self.ids.next()
         room = Room(
             name=name,
             tenant=tenant,
-            id=self.ids.next(),
-            engine=self._engine,
+            id=room_id,
+            engine=self._commands.of(room_id),
             events=self._events.of(tenant),
             ids=self.ids,
             limits=limits,
@@ -129,7 +132,7 @@ class Rooms:
             history=ReliableHistory(budget=self._replay_budget),
             on_change=self._changed,
         )
-        self._engine.create_room(room.id)
+        room.engine.create_room(room.id)
         self._rooms[key] = self.by_id[room.id] = room
         self._empty_since[key] = time.monotonic()
         room.events.record("room_started", room.info())
@@ -141,6 +144,12 @@ class Rooms:
             room = self.by_peer.get(peer)
             if room and (me := room.by_peer.get(peer)):
                 membership.dismiss(room, me, DisconnectReason.CONNECTION_TIMEOUT, LeaveRequest.Action.RECONNECT)
+
+    def _engine_too_slow(self, room_id: int) -> None:
+        """What the room asked of the engine is lost: its clients build their connections anew, into a new room."""
+        if room := self.by_id.get(room_id):
+            end = RoomEndReason.ROOM_END_SUPERSEDED
+            membership.close(room, DisconnectReason.MEDIA_FAILURE, end, LeaveRequest.Action.RECONNECT)
 
     def _changed(self, room: Room) -> None:
         for peer in room.gone_peers:
@@ -187,3 +196,4 @@ class Rooms:
         """Before the engine ends: nothing is asked of it any more."""
         self.shut_down()
         self._lingering.close()
+        self._commands.close()

@@ -60,7 +60,7 @@ def install(assembly: Assembly, *, gateway: str | None) -> None:
     events = AgentEvents(webhooks, agents, lambda key: rooms.find(key.name, tenant=key.tenant))
     rooms = Rooms(engine, events, room_defaults(settings), limits(settings))
     about = server_info(settings.media_region)
-    joining = Joining(rooms, engine, keys, ice_servers(settings), about)
+    joining = Joining(rooms, keys, ice_servers(settings), about)
     reports = EngineReports(rooms)
 
     @asynccontextmanager
