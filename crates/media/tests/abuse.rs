@@ -82,6 +82,9 @@ enum Step {
     Mute(u64, bool),
     Subscribe(usize, u64),
     Unsubscribe(usize, u64),
+    Move(usize, u64, u64),
+    Expect(usize, u64),
+    LimitBandwidth(usize, u64),
     Quality(usize, u64, u8),
     Offer(usize),
     BadOffer(usize),
@@ -103,6 +106,9 @@ fn step() -> impl Strategy<Value = Step> {
         (track.clone(), any::<bool>()).prop_map(|(track, muted)| Step::Mute(track, muted)),
         (0..2usize, track.clone()).prop_map(|(client, track)| Step::Subscribe(client, track)),
         (0..2usize, track.clone()).prop_map(|(client, track)| Step::Unsubscribe(client, track)),
+        (0..2usize, track.clone(), track.clone()).prop_map(|(client, from, to)| Step::Move(client, from, to)),
+        (0..2usize, track.clone()).prop_map(|(client, track)| Step::Expect(client, track)),
+        (0..2usize, 0..3_000_000u64).prop_map(|(client, bps)| Step::LimitBandwidth(client, bps)),
         (0..2usize, track, 0..3u8).prop_map(|(client, track, quality)| Step::Quality(client, track, quality)),
         (0..2usize).prop_map(Step::Offer),
         (0..2usize).prop_map(Step::BadOffer),
@@ -117,12 +123,35 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn options() -> impl Strategy<Value = PeerOptions> {
+    let codecs =
+        || prop::sample::subsequence(vec!["audio/red", "audio/PCMU", "video/VP8", "video/H264", "video/AV1"], 0..=5);
+    let named = |mimes: Vec<&str>| mimes.into_iter().map(str::to_owned).collect();
+    let delay = prop::option::of((0..3_000u32, 0..50_000u32));
+    (any::<[bool; 3]>(), delay, codecs(), codecs()).prop_map(move |(flags, delay, refused, refused_publish)| {
+        let [allow_pause, sync_streams, shows_tracks_by_packet] = flags;
+        PeerOptions {
+            allow_pause,
+            playout_delay: delay.map(|(min_ms, max_ms)| PlayoutDelay { min_ms, max_ms }),
+            sync_streams,
+            refused_codecs: named(refused),
+            refused_publish_codecs: named(refused_publish),
+            shows_tracks_by_packet,
+        }
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_orders_of_commands_neither_panic_nor_leave_anything_behind(steps in prop::collection::vec(step(), 1..60)) {
-        let (mut world, alice, _, mut sender) = two_in_a_call(&["q", "h", "f"]);
+    fn random_orders_of_commands_neither_panic_nor_leave_anything_behind(
+        options in options(),
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
+        let mut world = World::new();
+        world.options = options;
+        let (alice, _, mut sender) = call_in(&mut world, &["q", "h", "f"]);
         let mids = [sender.audio.unwrap(), sender.video.unwrap()];
         for step in steps {
             let peer = |client: usize| PeerId(client as u64 + 1);
@@ -135,6 +164,19 @@ proptest! {
                 Step::Mute(track, muted) => world.command(Command::SetMuted { track: TrackId(track), muted }),
                 Step::Subscribe(client, track) => world.subscribe(client, track),
                 Step::Unsubscribe(client, track) => world.unsubscribe(client, track),
+                Step::Move(client, from, to) => {
+                    world.command(Command::MoveSubscription { peer: peer(client), from: TrackId(from), to: TrackId(to) });
+                }
+                Step::Expect(client, track) => {
+                    let kind = if track % 2 == 0 { Kind::Audio } else { Kind::Video };
+                    let mime = (track == 11).then(|| "video/H264".to_owned());
+                    let cids = vec![track.to_string()];
+                    let expected = Expected { cids, kind, mime, stereo: true, disable_dtx: true, disable_red: true };
+                    world.command(Command::Expect { peer: peer(client), expected });
+                }
+                Step::LimitBandwidth(client, bps) => {
+                    world.command(Command::LimitBandwidth { peer: peer(client), bps });
+                }
                 Step::Quality(client, track, quality) => {
                     let quality = [Quality::Low, Quality::Medium, Quality::High][usize::from(quality)];
                     let settings = SubscriptionSettings { quality, enabled: track != 12, ..Default::default() };
