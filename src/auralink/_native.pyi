@@ -183,5 +183,6 @@ class Engine:
         """`handle` is what packets of the track say towards this subscriber."""
 
     def unsubscribe_data(self, peer: int, track: int) -> None: ...
-    def send_data(self, peers: list[int], channel: ChannelLabel, payload: bytes) -> bool:
-        """False: the shard does not keep up, nothing was sent to anybody; EngineFull is never raised."""
+    def send_data(self, peers: list[int], channel: ChannelLabel, payload: bytes, *, sender: int | None = None) -> bool:
+        """False: the shard does not keep up, nothing was sent to anybody; EngineFull is never raised. `sender` is
+        slowed down while readers of its reliable messages are behind."""

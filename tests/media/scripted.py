@@ -37,7 +37,7 @@ class ScriptedEngine:
         self.breaks: Exception | None = None
         """What its next command raises."""
 
-    def send_data(self, *arguments: Any) -> bool:
+    def send_data(self, *arguments: Any, sender: int | None = None) -> bool:
         if not self.full:
             self.commands.append(("send_data", arguments, {}))
         return not self.full

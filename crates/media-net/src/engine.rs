@@ -198,8 +198,8 @@ impl Engine {
         }
         // Held until the command is queued, so that commands and failures of a shard have one order.
         let mut directory = self.directory.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Command::SendData { peers, channel, payload } = command {
-            return self.send_data(&directory, &peers, channel, payload);
+        if let Command::SendData { peers, channel, payload, sender } = command {
+            return self.send_data(&directory, &peers, channel, payload, sender);
         }
         match directory.route(&command) {
             Route::Unknown => {
@@ -227,11 +227,12 @@ impl Engine {
         peers: &[PeerId],
         channel: auralink_media::api::Channel,
         payload: Vec<u8>,
+        sender: Option<PeerId>,
     ) -> Result<(), CommandError> {
         let mut parts = Vec::new();
         for (shard, peers) in directory.split(peers) {
             let Some(handle) = self.shards.get(shard) else { continue };
-            let command = Command::SendData { peers, channel, payload: payload.clone() };
+            let command = Command::SendData { peers, channel, payload: payload.clone(), sender };
             if !handle.mailbox.has_room_for(&command) {
                 return Err(CommandError::Full);
             }

@@ -220,7 +220,7 @@ fn lossy_data_for_a_stopped_reader_are_dropped_and_counted() {
     engine.command(create_peer(1, 1)).unwrap();
     for _ in 0..20 {
         let (peers, channel, payload) = (vec![PeerId(1)], Channel::Lossy, vec![1]);
-        engine.command(Command::SendData { peers, channel, payload }).unwrap();
+        engine.command(Command::SendData { peers, channel, payload, sender: None }).unwrap();
     }
     wait_until("the drops", || engine.stats().events_dropped == 16);
     assert_eq!(engine.stats().events_queued, 5);

@@ -70,14 +70,14 @@ const ROOM: RoomId = RoomId(1);
 impl World {
     /// A conference of one room on one shard.
     pub fn new(seed: u64) -> World {
+        World::with_limits(seed, Limits::default())
+    }
+
+    pub fn with_limits(seed: u64, limits: Limits) -> World {
         let start = Instant::now();
         let server = SocketAddr::from(([192, 0, 2, 1], 7882));
-        let config = ShardConfig {
-            udp_local: server,
-            udp_candidates: vec![server],
-            tcp_candidates: Vec::new(),
-            limits: Limits::default(),
-        };
+        let config =
+            ShardConfig { udp_local: server, udp_candidates: vec![server], tcp_candidates: Vec::new(), limits };
         let identity = Identity::generate().expect("a certificate");
         let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let mut shard = Shard::new(config, identity, start, wall);

@@ -52,7 +52,12 @@ fn data_reach_the_signal_plane_and_come_back_from_it() {
     };
     assert!(world.run_until(SETUP, said));
     let (peers, channel) = (vec![auralink_media::api::PeerId(1)], auralink_media::api::Channel::Reliable);
-    world.command(auralink_media::api::Command::SendData { peers, channel, payload: b"welcome".to_vec() });
+    world.command(auralink_media::api::Command::SendData {
+        peers,
+        channel,
+        payload: b"welcome".to_vec(),
+        sender: None,
+    });
     let heard = |world: &mut World| world.client(alice).data.iter().any(|(_, payload)| payload == b"welcome");
     assert!(world.run_until(SETUP, heard));
 }

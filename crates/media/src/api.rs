@@ -247,6 +247,8 @@ pub enum Command {
         peers: Vec<PeerId>,
         channel: Channel,
         payload: Vec<u8>,
+        /// Who said it: slowed down while readers of the reliable channel are behind.
+        sender: Option<PeerId>,
     },
 }
 

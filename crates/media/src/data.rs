@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::api::{Channel, Limits};
 use crate::data_track;
@@ -48,6 +48,8 @@ impl Message {
 struct Queue {
     messages: VecDeque<Message>,
     bytes: usize,
+    /// Bytes that have left it, ever.
+    read: u64,
 }
 
 /// One queue per channel, each bounded in bytes. Lossy channels drop their oldest message, the reliable one overflows.
@@ -55,12 +57,32 @@ pub(crate) struct Outbox {
     queues: [Queue; 3],
     max_reliable: usize,
     max_lossy: usize,
+    behind: Option<Behind>,
+}
+
+/// The reader of a reliable channel is behind when this part of what may wait does wait,
+const BEHIND: usize = 4;
+/// and until no more than this part is left.
+const CAUGHT_UP: usize = 16;
+/// Its pace is measured over so much time,
+const STRETCH: Duration = Duration::from_millis(500);
+/// and until that has passed taken to be this, in bytes per second.
+const UNKNOWN_PACE: f64 = 1_048_576.0;
+/// Nobody waits for a reader slower than this, in bytes per second (1 Mbit/s): it harms only itself.
+const SLOWEST: f64 = 125_000.0;
+
+/// How fast the reader of a reliable channel empties its queue.
+struct Behind {
+    since: Instant,
+    /// [`Queue::read`] at that time.
+    read: u64,
+    bytes_per_s: f64,
 }
 
 impl Outbox {
     pub fn new(limits: &Limits) -> Outbox {
         let (max_reliable, max_lossy) = (limits.max_data_queue_bytes, limits.max_lossy_queue_bytes);
-        Outbox { queues: Default::default(), max_reliable, max_lossy }
+        Outbox { queues: Default::default(), max_reliable, max_lossy, behind: None }
     }
 
     pub fn push(&mut self, channel: Channel, message: Message) -> Queued {
@@ -91,8 +113,30 @@ impl Outbox {
         if let Some(queue) = self.queues.get_mut(channel as usize) {
             if let Some(message) = queue.messages.pop_front() {
                 queue.bytes -= message.bytes.len();
+                queue.read += message.bytes.len() as u64;
             }
         }
+    }
+
+    /// How many bytes a second the senders of reliable messages may bring so that their reader, which is behind, does
+    /// not fall behind further: what it reads, less the more of its queue is used, which makes several senders share.
+    /// None: it is not behind, or too slow to be waited for.
+    pub fn pace(&mut self, now: Instant) -> Option<f64> {
+        let queue = self.queues.get(Channel::Reliable as usize)?;
+        let part = if self.behind.is_some() { CAUGHT_UP } else { BEHIND };
+        if queue.bytes <= self.max_reliable / part {
+            self.behind = None;
+            return None;
+        }
+        let start = Behind { since: now, read: queue.read, bytes_per_s: UNKNOWN_PACE };
+        let behind = self.behind.get_or_insert(start);
+        let elapsed = now.saturating_duration_since(behind.since);
+        if elapsed >= STRETCH {
+            let bytes_per_s = (queue.read - behind.read) as f64 / elapsed.as_secs_f64();
+            *behind = Behind { since: now, read: queue.read, bytes_per_s };
+        }
+        let free = 1.0 - queue.bytes as f64 / self.max_reliable as f64;
+        (behind.bytes_per_s >= SLOWEST).then_some(behind.bytes_per_s * free)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -107,7 +151,7 @@ struct Bucket {
 }
 
 impl Bucket {
-    fn new(per_s: u32) -> Bucket {
+    fn full(per_s: u32) -> Bucket {
         Bucket { tokens: f64::from(per_s), per_s: f64::from(per_s) }
     }
 
@@ -119,20 +163,32 @@ impl Bucket {
 /// How much one peer may send on its data channels.
 ///
 /// The datagrams beyond are dropped before they are decrypted. To SCTP that is a lossy network: it slows down and sends
-/// again, so reliable messages come late, not never.
+/// again, so reliable messages come late, not never. The same makes a sender wait for its readers.
 pub(crate) struct Intake {
     bytes: Bucket,
     messages: Bucket,
+    /// What readers that are behind bear, and until when that holds.
+    readers: Option<(Instant, Bucket)>,
     filled: Instant,
 }
 
 /// Of a DTLS record: data, as opposed to handshake and alert.
 const APPLICATION_DATA: u8 = 23;
+/// How long a sender is slowed down after the last message that a reader was behind with.
+const SLOWED: Duration = Duration::from_secs(1);
+/// Smaller datagrams are acknowledgements of what the peer itself reads; who waits for its readers still gives those.
+const ACKNOWLEDGEMENT: usize = 300;
 
 impl Intake {
     pub fn new(now: Instant, limits: &Limits) -> Intake {
         let (bytes, messages) = (limits.max_data_bytes_per_s, limits.max_data_messages_per_s);
-        Intake { bytes: Bucket::new(bytes), messages: Bucket::new(messages), filled: now }
+        Intake { bytes: Bucket::full(bytes), messages: Bucket::full(messages), readers: None, filled: now }
+    }
+
+    /// From now on, and for [`SLOWED`], the peer's readers bear no more than so many bytes a second.
+    pub fn slow_down(&mut self, now: Instant, bytes_per_s: f64) {
+        let tokens = self.readers.as_ref().map_or(0.0, |(_, bucket)| bucket.tokens.min(bytes_per_s));
+        self.readers = Some((now + SLOWED, Bucket { tokens, per_s: bytes_per_s }));
     }
 
     /// May this DTLS datagram come in?
@@ -144,10 +200,19 @@ impl Intake {
         self.filled = now;
         self.bytes.fill(seconds);
         self.messages.fill(seconds);
-        if self.bytes.tokens < datagram.len() as f64 || self.messages.tokens < 0.0 {
+        self.readers.take_if(|(until, _)| *until <= now);
+        let len = datagram.len() as f64;
+        if self.bytes.tokens < len || self.messages.tokens < 0.0 {
             return false;
         }
-        self.bytes.tokens -= datagram.len() as f64;
+        if let Some((_, readers)) = &mut self.readers {
+            readers.fill(seconds);
+            if readers.tokens < len && datagram.len() > ACKNOWLEDGEMENT {
+                return false;
+            }
+            readers.tokens -= len;
+        }
+        self.bytes.tokens -= len;
         true
     }
 
@@ -193,6 +258,45 @@ mod tests {
         assert_eq!(outbox.push(Channel::DataTrack, message(80)), Queued::Yes);
         outbox.pop(Channel::Reliable);
         assert_eq!(outbox.push(Channel::Reliable, message(30)), Queued::Yes);
+    }
+
+    #[test]
+    fn the_pace_of_a_reader_that_is_behind_is_what_it_reads_less_the_more_of_its_queue_is_used() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut outbox = outbox(1_600_000);
+        let push = |outbox: &mut Outbox, count: usize| {
+            for _ in 0..count {
+                assert_eq!(outbox.push(Channel::Reliable, message(10_000)), Queued::Yes);
+            }
+        };
+        push(&mut outbox, 40);
+        assert_eq!(outbox.pace(at(0)), None, "a quarter may wait");
+        push(&mut outbox, 40);
+        assert_eq!(outbox.pace(at(0)), Some(UNKNOWN_PACE / 2.0));
+        (0..20).for_each(|_| outbox.pop(Channel::Reliable));
+        assert_eq!(outbox.pace(at(499)), Some(UNKNOWN_PACE * 0.625));
+        assert_eq!(outbox.pace(at(500)), Some(400_000.0 * 0.625));
+        (0..50).for_each(|_| outbox.pop(Channel::Reliable));
+        assert_eq!(outbox.pace(at(600)), None, "it has caught up");
+        push(&mut outbox, 70);
+        assert!(outbox.pace(at(700)).is_some());
+        assert_eq!(outbox.pace(at(1_200)), None, "it reads nothing: nobody waits for it");
+    }
+
+    #[test]
+    fn a_sender_brings_what_its_readers_bear_and_acknowledges_what_it_reads() {
+        let start = Instant::now();
+        let mut intake = Intake::new(start, &Limits::default());
+        let data = [APPLICATION_DATA; 1_000];
+        let admitted = |intake: &mut Intake, now| (0..50).filter(|_| intake.admit(now, &data)).count();
+        intake.slow_down(start, 10_000.0);
+        assert_eq!(admitted(&mut intake, start), 0);
+        assert!(intake.admit(start, &data[..100]));
+        assert_eq!(admitted(&mut intake, start + Duration::from_millis(510)), 5);
+        intake.slow_down(start + Duration::from_millis(510), 20_000.0);
+        assert_eq!(admitted(&mut intake, start + Duration::from_millis(1_010)), 10);
+        assert_eq!(admitted(&mut intake, start + Duration::from_millis(1_510)), 50, "none of them is behind any more");
     }
 
     #[test]

@@ -66,7 +66,7 @@ fn a_slow_reader_of_reliable_data_is_closed_and_nobody_else() {
     world.loss = Box::new(|peer, up, datagram| peer == PeerId(2) && up && (20..64).contains(&datagram[0]));
     for _ in 0..40 {
         let (peers, payload) = (vec![PeerId(1), PeerId(2)], vec![1; 15_000]);
-        world.command(Command::SendData { peers, channel: Channel::Reliable, payload });
+        world.command(Command::SendData { peers, channel: Channel::Reliable, payload, sender: None });
         world.run(20);
     }
     let closed = |e: &Event| matches!(e, Event::PeerClosed { peer: PeerId(2), reason: CloseReason::SlowReader, .. });
@@ -192,7 +192,7 @@ proptest! {
                 Step::Close(client) => world.command(Command::ClosePeer { peer: peer(client) }),
                 Step::Data => {
                     let peers = vec![PeerId(1), PeerId(2)];
-                    world.command(Command::SendData { peers, channel: Channel::Lossy, payload: vec![0; 100] });
+                    world.command(Command::SendData { peers, channel: Channel::Lossy, payload: vec![0; 100], sender: None });
                 }
                 Step::PublishData(track) => {
                     let handle = track as u16;

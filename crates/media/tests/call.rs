@@ -53,7 +53,12 @@ fn data_flows_both_ways_on_every_channel() {
         let payload = channel.label().as_bytes().to_vec();
         let told = world.has(|e| *e == Event::Data { peer: PeerId(1), channel, payload: payload.clone() });
         assert_eq!(told, channel != Channel::DataTrack, "packets of data tracks stay inside");
-        world.command(Command::SendData { peers: vec![PeerId(2), PeerId(99)], channel, payload: payload.clone() });
+        world.command(Command::SendData {
+            peers: vec![PeerId(2), PeerId(99)],
+            channel,
+            payload: payload.clone(),
+            sender: None,
+        });
         world.run(50);
         assert_eq!(world.clients[bob].data.pop(), Some((channel.label().to_owned(), payload)));
     }

@@ -119,7 +119,7 @@ fn lossy_messages_that_get_lost_are_not_sent_again() {
     let mut world = talking(2, Limits::default());
     let send = |world: &mut World, text: &[u8]| {
         let (peers, payload) = (vec![PeerId(2)], text.to_vec());
-        world.command(Command::SendData { peers, channel: Channel::Lossy, payload });
+        world.command(Command::SendData { peers, channel: Channel::Lossy, payload, sender: None });
     };
     world.loss = Box::new(|peer, up, datagram| peer == PeerId(2) && !up && (20..64).contains(&datagram[0]));
     send(&mut world, b"lost");
@@ -153,7 +153,7 @@ fn a_reader_that_stalls_loses_lossy_messages_and_others_get_all() {
     for number in 0..400u32 {
         let (peers, mut payload) = (vec![PeerId(2), PeerId(3)], vec![0; 1_000]);
         payload[..4].copy_from_slice(&number.to_be_bytes());
-        world.command(Command::SendData { peers, channel: Channel::Lossy, payload });
+        world.command(Command::SendData { peers, channel: Channel::Lossy, payload, sender: None });
         world.run(5);
     }
     let numbers = |world: &World, index: usize| -> Vec<u32> {

@@ -18,7 +18,12 @@ fn a_subscriber_connection_gets_media_and_data_on_what_the_server_offers() {
         let open = |e: &&Event| matches!(e, Event::ChannelOpen { peer: PeerId(3), .. });
         world.events.iter().filter(open).count() == 3
     });
-    world.command(Command::SendData { peers: vec![PeerId(3)], channel: Channel::Reliable, payload: b"hi".to_vec() });
+    world.command(Command::SendData {
+        peers: vec![PeerId(3)],
+        channel: Channel::Reliable,
+        payload: b"hi".to_vec(),
+        sender: None,
+    });
     world.run(50);
     assert_eq!(world.clients[carol].data.pop(), Some(("_reliable".to_owned(), b"hi".to_vec())));
 

@@ -330,9 +330,17 @@ impl Engine {
         self.send(py, Command::UnsubscribeData { peer: PeerId(peer), track: TrackId(track) })
     }
 
-    fn send_data(&self, py: Python<'_>, peers: Vec<u64>, channel: &str, payload: &[u8]) -> PyResult<bool> {
-        let (channel, payload) = (convert::channel(channel)?, payload.to_vec());
-        let command = Command::SendData { peers: peers.into_iter().map(PeerId).collect(), channel, payload };
+    #[pyo3(signature = (peers, channel, payload, *, sender = None))]
+    fn send_data(
+        &self,
+        py: Python<'_>,
+        peers: Vec<u64>,
+        channel: &str,
+        payload: &[u8],
+        sender: Option<u64>,
+    ) -> PyResult<bool> {
+        let (peers, channel) = (peers.into_iter().map(PeerId).collect(), convert::channel(channel)?);
+        let command = Command::SendData { peers, channel, payload: payload.to_vec(), sender: sender.map(PeerId) };
         match self.send(py, command) {
             Ok(()) => Ok(true),
             Err(error) if error.is_instance_of::<EngineFull>(py) => Ok(false),

@@ -108,7 +108,7 @@ def send(room: Room, packet: DataPacket, sender: Participant | None = None) -> N
         room.history.add(sender.sid, packet.sequence, to, payload, time.monotonic())
     # Who is still connecting gets numbered messages too: they wait for its channel to open.
     others = [p for p in room.participants.values() if p is not sender and to.include(p) and (p.active or numbered)]
-    _deliver(room, others, packet, payload)
+    _deliver(room, others, packet, payload, sender)
 
 
 def _send_metrics(room: Room, packet: DataPacket, sender: Participant) -> None:
@@ -123,10 +123,12 @@ def _send_metrics(room: Room, packet: DataPacket, sender: Participant) -> None:
     _deliver(room, takers, packet, packet.SerializeToString())
 
 
-def _deliver(room: Room, to: list[Participant], packet: DataPacket, payload: bytes) -> None:
+def _deliver(
+    room: Room, to: list[Participant], packet: DataPacket, payload: bytes, sender: Participant | None = None
+) -> None:
     if to:
         channel: ChannelLabel = "_lossy" if packet.kind == DataPacket.LOSSY else "_reliable"
-        room.data_out.send([p.primary for p in to], channel, payload)
+        room.data_out.send([p.primary for p in to], channel, payload, sender.peer if sender else None)
 
 
 def replay(room: Room, me: Participant, reached: Mapping[str, int]) -> None:

@@ -26,23 +26,24 @@ class DataOut:
         self._engine = engine
         self._later = later
         self._give_up = give_up
-        self._waiting: deque[tuple[list[int], bytes]] = deque()
+        self._waiting: deque[tuple[list[int], bytes, int | None]] = deque()
         self._waiting_bytes = 0
         self._retry: Timer | None = None
 
-    def send(self, peers: list[int], channel: ChannelLabel, payload: bytes) -> None:
+    def send(self, peers: list[int], channel: ChannelLabel, payload: bytes, sender: int | None = None) -> None:
+        """`sender`: the peer that waits while readers of its reliable messages are behind."""
         if channel != "_reliable":
             if not self._engine.send_data(peers, channel, payload):
                 log.warning("media.data_dropped", channel=channel, receivers=len(peers))
-        elif self._waiting or not self._engine.send_data(peers, channel, payload):
-            self._wait(peers, payload)
+        elif self._waiting or not self._engine.send_data(peers, channel, payload, sender=sender):
+            self._wait(peers, payload, sender)
 
-    def _wait(self, peers: list[int], payload: bytes) -> None:
+    def _wait(self, peers: list[int], payload: bytes, sender: int | None) -> None:
         if self._waiting_bytes + len(payload) > MAX_WAITING_BYTES:
             log.warning("media.data_too_slow", receivers=len(peers))
             self._give_up(peers)
             return
-        self._waiting.append((peers, payload))
+        self._waiting.append((peers, payload, sender))
         self._waiting_bytes += len(payload)
         if self._retry is None:
             self._retry = self._later(RETRY_S, self._flush)
@@ -50,8 +51,8 @@ class DataOut:
     def _flush(self) -> None:
         self._retry = None
         while self._waiting:
-            peers, payload = self._waiting[0]
-            if not self._engine.send_data(peers, "_reliable", payload):
+            peers, payload, sender = self._waiting[0]
+            if not self._engine.send_data(peers, "_reliable", payload, sender=sender):
                 self._retry = self._later(RETRY_S, self._flush)
                 return
             self._waiting.popleft()

@@ -75,7 +75,7 @@ impl Core for EchoCore {
                 mid_to_track: Vec::new(),
                 sections: Vec::new(),
             }),
-            Command::SendData { peers, channel, payload } => {
+            Command::SendData { peers, channel, payload, .. } => {
                 for peer in peers {
                     self.events.push(Event::Data { peer, channel, payload: payload.clone() });
                 }

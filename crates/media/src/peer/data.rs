@@ -58,6 +58,16 @@ impl Peer {
         }
     }
 
+    /// See [`crate::data::Outbox::pace`].
+    pub fn reader_pace(&mut self, now: Instant) -> Option<f64> {
+        self.outbox.pace(now)
+    }
+
+    /// See [`crate::data::Intake::slow_down`].
+    pub fn slow_down(&mut self, now: Instant, bytes_per_s: f64) {
+        self.intake.slow_down(now, bytes_per_s);
+    }
+
     /// Queues a packet of a data track, unless its channel is not open: nobody wants it later.
     pub fn send_packet(&mut self, packet: Message, effects: &mut Effects) {
         let open = self.opened.get(Channel::DataTrack as usize).copied().unwrap_or_default();

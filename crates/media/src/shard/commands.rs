@@ -37,7 +37,9 @@ impl Shard {
             Command::UnpublishData { track } => self.unpublish_data(track),
             Command::SubscribeData { peer, track, handle } => self.subscribe_data(peer, track, handle),
             Command::UnsubscribeData { peer, track } => self.unsubscribe_data(peer, track),
-            Command::SendData { peers, channel, payload } => self.send_data(now, &peers, channel, payload),
+            Command::SendData { peers, channel, payload, sender } => {
+                self.send_data(now, &peers, channel, payload, sender);
+            }
         }
     }
 

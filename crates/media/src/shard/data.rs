@@ -10,13 +10,27 @@ use crate::data_track::{DataTrack, Published, Subscriber};
 use crate::slab::Key;
 
 impl Shard {
-    pub(super) fn send_data(&mut self, now: Instant, peers: &[PeerId], channel: Channel, payload: Vec<u8>) {
+    pub(super) fn send_data(
+        &mut self,
+        now: Instant,
+        peers: &[PeerId],
+        channel: Channel,
+        payload: Vec<u8>,
+        sender: Option<PeerId>,
+    ) {
         let message = Message::plain(payload.into());
+        let mut pace: Option<f64> = None;
         for id in peers {
             let Some(key) = self.peer_of.get(id).copied() else { continue };
             let message = message.clone();
             self.quietly(now, key, |peer, _, effects| peer.send_data(channel, message, effects));
             self.mark_dirty(now, key);
+            let behind = self.peers.get_mut(key).and_then(|peer| peer.reader_pace(now));
+            pace = behind.map(|slower| pace.map_or(slower, |slow| slow.min(slower))).or(pace);
+        }
+        let sender = sender.and_then(|id| self.peer_of.get(&id)).copied();
+        if let (Some(pace), Some(peer)) = (pace, sender.and_then(|key| self.peers.get_mut(key))) {
+            peer.slow_down(now, pace);
         }
     }
 
