@@ -9,7 +9,7 @@ import pytest
 from livekit import api, rtc
 from livekit.protocol.agent import Job, JobStatus
 from tests.agents.conftest import StartWorker
-from tests.compat.clients import holds, joined
+from tests.compat.clients import holds, joined, told
 from tests.compat.conftest import MediaServer
 from tests.journeys.people import CALL_TIMEOUT_S, SAMPLE_RATE, Call, Ticket
 
@@ -110,3 +110,26 @@ async def test_another_worker_takes_over_when_one_dies(
         await hears_the_answer(ann, after)
         job = await job_of(client, room, made.id)
         assert (job.state.status, job.state.participant_identity) == (JobStatus.JS_RUNNING, after.identity)
+
+
+async def test_a_caller_that_connects_anew_hears_its_agent_again(
+    server: MediaServer, room: str, agent_name: str, start_worker: StartWorker
+) -> None:
+    await start_worker(agent_name)
+    async with server.api() as client, joined(server, room, "ann") as ann:
+        await ann.publish()
+        made = await client.agent_dispatch.create_dispatch(
+            api.CreateAgentDispatchRequest(room=room, agent_name=agent_name)
+        )
+        await holds("an agent is here", lambda: bool(agents_of(ann)))
+        (agent,) = agents_of(ann)
+        await hears_the_answer(ann, agent)
+        before = ann.room.local_participant.sid
+        back = asyncio.create_task(told(ann.room, "reconnected"))
+        await asyncio.sleep(0)
+        await ann.room.simulate_scenario(rtc.SimulateScenarioKind.SIMULATE_FULL_RECONNECT)
+        await back
+        await holds("ann is somebody new", lambda: ann.room.local_participant.sid != before)
+        await holds("its agent is here", lambda: [p.sid for p in agents_of(ann)] == [agent.sid])
+        await hears_the_answer(ann, agents_of(ann)[0])
+        assert (await job_of(client, room, made.id)).state.participant_identity == agent.identity
