@@ -32,6 +32,7 @@ Event: TypeAlias = (
     | tuple[Literal["peer_closed"], int, str, str]  # peer, reason, message
     | tuple[Literal["sections_needed"], int, int, int]  # peer, audio, video
     | tuple[Literal["offer_needed"], int]  # peer
+    | tuple[Literal["section_freed"], int]  # peer
     | tuple[Literal["track_started"], int, str]  # track, mime
     | tuple[Literal["track_ended"], int]  # track
     | tuple[Literal["subscribed"], int, int]  # peer, track

@@ -24,8 +24,12 @@ def taking(server: Server, sids: int) -> tuple[Session, Session, Client]:
 
 def test_a_client_is_asked_for_one_offer_when_somebody_with_many_tracks_leaves() -> None:
     server = Server()
-    ann, _, client = taking(server, 3)
+    ann, bob, client = taking(server, 3)
     ann.handle(SignalRequest(leave={}))
+    server.clock.advance(1)
+    assert asked(client) == [], "blank frames still clear its decoders"
+    for _ in range(3):
+        server.reports.handle(("section_freed", bob.me.peer))
     assert asked(client) == [], "what ends together is one negotiation"
     server.clock.advance(1)
     assert asked(client) == [(0, 0)]
@@ -35,6 +39,9 @@ def test_a_client_is_asked_for_an_offer_when_it_unsubscribes() -> None:
     server = Server()
     ann, bob, client = taking(server, 1)
     bob.handle(SignalRequest(subscription=UpdateSubscription(track_sids=list(ann.me.tracks), subscribe=False)))
+    server.clock.advance(1)
+    assert asked(client) == []
+    server.reports.handle(("section_freed", bob.me.peer))
     server.clock.advance(1)
     assert asked(client) == [(0, 0)]
 

@@ -141,6 +141,9 @@ def test_the_end_of_a_subscription_is_offered() -> None:
     answer(bob, 1)
     ann.handle(SignalRequest(leave={}))
     server.clock.advance(1)
+    assert len(offers_made(server, bob)) == 1, "blank frames still clear its decoder"
+    server.reports.handle(("section_freed", bob.me.receiver))
+    server.clock.advance(1)
     assert len(offers_made(server, bob)) == 2
 
 

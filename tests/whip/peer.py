@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 from aioice import Candidate, Connection
-from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, MediaStreamTrack, VideoStreamTrack
 from av import AudioFrame, VideoFrame
 from tests.compat.conftest import MediaServer
@@ -62,6 +62,8 @@ class HttpPeer:
         self.etag = ""
         self.frames: dict[str, int] = {}
         """Decoded frames by section."""
+        self.picture: VideoFrame | None = None
+        """The newest one decoded."""
         self.tasks: list[asyncio.Task[None]] = []
         self.connection.on("track", self._on_track)
 
@@ -103,19 +105,23 @@ class HttpPeer:
     async def _count(self, mid: str, track: MediaStreamTrack) -> None:
         while True:
             try:
-                await track.recv()
+                frame = await track.recv()
             except MediaStreamError:
                 return
+            if isinstance(frame, VideoFrame):
+                self.picture = frame
             self.frames[mid] = self.seen(mid) + 1
 
 
 @asynccontextmanager
-async def publishing(server: MediaServer, token: str) -> AsyncIterator[HttpPeer]:
+async def publishing(server: MediaServer, token: str, codec: str = "video/VP8") -> AsyncIterator[HttpPeer]:
     """A WHIP client that sends a tone and a picture."""
     peer = HttpPeer(server, "/whip/v1", token)
     try:
         peer.connection.addTransceiver(Tone(), direction="sendonly")
-        peer.connection.addTransceiver(Picture(), direction="sendonly")
+        camera = peer.connection.addTransceiver(Picture(), direction="sendonly")
+        known = RTCRtpSender.getCapabilities("video").codecs
+        camera.setCodecPreferences([one for one in known if one.mimeType in (codec, "video/rtx")])
         await peer.open()
         yield peer
     finally:

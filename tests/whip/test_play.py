@@ -2,9 +2,10 @@
 
 import asyncio
 
+import pytest
 from tests.compat.clients import holds, joined
 from tests.compat.conftest import MediaServer
-from tests.whip.peer import HttpPeer, Restartable, playing
+from tests.whip.peer import HttpPeer, Restartable, playing, publishing
 
 
 async def test_a_player_shows_what_an_sdk_participant_publishes(server: MediaServer, room: str) -> None:
@@ -34,6 +35,20 @@ async def test_the_next_publisher_takes_the_sections_of_one_who_left(server: Med
         await asyncio.sleep(0.5)  # what was under way from ann
         before = player.seen("1")
         await holds("bob is played", lambda: player.seen("1") > before + 20)
+
+
+@pytest.mark.parametrize("codec", ["video/VP8", "video/H264"])
+async def test_a_decoder_shows_black_when_its_track_has_ended(server: MediaServer, room: str, codec: str) -> None:
+    tokens = [server.token(room, who) for who in ("player", "encoder")]
+    async with playing(server, tokens[0]) as player, publishing(server, tokens[1], codec) as encoder:
+        await holds("the encoder is played", lambda: player.seen("1") > 20)
+        assert player.picture
+        assert player.picture.width == 320
+        assert (await encoder.delete()).status_code == 200
+        await holds("a tiny picture is decoded", lambda: player.picture is not None and player.picture.width == 16)
+    assert player.picture.height == 16
+    luma = bytes(player.picture.planes[0])
+    assert max(luma[:16]) <= 16, "black (ITU-R BT.601)"
 
 
 async def test_a_hidden_player_is_seen_by_nobody(server: MediaServer, room: str) -> None:

@@ -131,6 +131,7 @@ impl Directory {
             | Event::PeerClosed { peer, .. }
             | Event::SectionsNeeded { peer, .. }
             | Event::OfferNeeded { peer }
+            | Event::SectionFreed { peer }
             | Event::Subscribed { peer, .. }
             | Event::SubscriptionFailed { peer, .. }
             | Event::StreamState { peer, .. }

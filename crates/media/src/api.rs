@@ -384,6 +384,11 @@ pub enum Event {
     OfferNeeded {
         peer: PeerId,
     },
+    /// A section it received on carries nothing any more, after a subscription ended: a new offer, by whoever offers on
+    /// this connection, says so.
+    SectionFreed {
+        peer: PeerId,
+    },
     /// First RTP of a published track. `mime` e.g. `video/VP8`, `audio/opus`, `audio/red`.
     TrackStarted {
         track: TrackId,

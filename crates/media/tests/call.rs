@@ -146,10 +146,14 @@ fn packets_lost_on_the_way_from_the_publisher_are_repaired() {
 
 #[test]
 fn nothing_is_sent_after_an_unsubscribe_and_the_section_is_reused_with_a_new_ssrc() {
+    const SILENCE: [u8; 3] = [0xF8, 0xFF, 0xFE];
     let (mut world, alice, bob, mut sender) = bob_hears_and_sees(&[]);
     world.run_with(500, |world, ms| sender.step(world, alice, ms));
     let first = world.got(bob, OPUS)[0].header.ssrc;
     world.unsubscribe(bob, 10);
+    world.clients[bob].received.clear();
+    world.run_with(250, |world, ms| sender.step(world, alice, ms));
+    assert!(world.got(bob, OPUS).iter().all(|packet| packet.payload[..] == SILENCE), "silence ends it (`flush`)");
     world.clients[bob].received.clear();
     world.run_with(500, |world, ms| sender.step(world, alice, ms));
     assert!(world.got(bob, OPUS).is_empty());

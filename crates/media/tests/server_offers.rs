@@ -40,6 +40,7 @@ fn a_subscriber_connection_gets_media_and_data_on_what_the_server_offers() {
     assert!(world.clients[carol].received.iter().filter(|p| p.payload.len() > 200).count() >= 60);
 
     world.unsubscribe(carol, 10);
+    world.until("its section is free", |world| world.has(|e| *e == Event::SectionFreed { peer: PeerId(3) }));
     world.command(Command::MakeOffer { peer: PeerId(3), ice_restart: true });
     world.run_with(1000, |world, ms| sender.step(world, alice, ms));
     assert_eq!(world.clients[carol].mid_to_track.len(), 1);

@@ -134,6 +134,7 @@ fn core_event(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
         }
         Event::SectionsNeeded { peer, audio, video } => ("sections_needed", peer.0, audio, video).into_pyobject(py),
         Event::OfferNeeded { peer } => of_peer(py, "offer_needed", peer),
+        Event::SectionFreed { peer } => of_peer(py, "section_freed", peer),
         Event::TrackStarted { track, mime } => ("track_started", track.0, mime).into_pyobject(py),
         Event::TrackEnded { track } => ("track_ended", track.0).into_pyobject(py),
         Event::Subscribed { peer, track } => ("subscribed", peer.0, track.0).into_pyobject(py),

@@ -75,6 +75,8 @@ class EngineReports:
             case ("sections_needed", _, audio, video):
                 need = MediaSectionsRequirement(num_audios=audio, num_videos=video)
                 me.send(SignalResponse(media_sections_requirement=need))
+            case ("section_freed", _):
+                me.sent_less()
             case ("subscribed", _, track_id):
                 if track := room.tracks.get(track_id):
                     subscribing.bound(room, me, track)

@@ -235,7 +235,7 @@ class Participant:
         self.used_mids &= {section["mid"] for section in self.sections}
 
     def sent_less(self) -> None:
-        """A subscription ended: the client learns it from the next offer, the server's or its own."""
+        """An m-line carries nothing any more: the client learns it from the next offer, the server's or its own."""
         if renegotiation := self.offers or self.freed:
             renegotiation.changed()
 

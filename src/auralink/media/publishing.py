@@ -191,8 +191,7 @@ def end(room: Room, track: PublishedTrack, *, leaving: bool = False) -> None:
         del room.tracks[codec.id], room.by_track[codec.id]
         room.engine.unpublish(codec.id)
     for other in room.participants.values():
-        if taken := track.info.sid in other.subscriptions:
-            other.sent_less()
+        taken = track.info.sid in other.subscriptions
         for kept in (other.subscriptions, other.settings, other.wishes):
             kept.pop(track.info.sid, None)
         other.refused.discard(track.info.sid)

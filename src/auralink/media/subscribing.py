@@ -50,7 +50,6 @@ def follow_wishes(room: Room, me: Participant, track: PublishedTrack) -> None:
         backup.follow_audio(room, track)
     elif not wanted and sid in me.subscriptions:
         drop(room, me, track)
-        me.sent_less()
         if not me.takes(track.publisher):
             room.speakers.unheard(me, track.publisher)
 

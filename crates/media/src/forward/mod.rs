@@ -1,5 +1,6 @@
 //! The subscribing side: what one peer gets of one track.
 
+pub(crate) mod blank;
 mod header;
 mod history;
 mod payload;

@@ -66,6 +66,8 @@ pub(crate) struct Rewriter {
     turned: usize,
     offsets: Vp8Offsets,
     last_vp8: Vp8Ids,
+    /// Which of the VP8 numbers the source has.
+    numbered: Option<vp8::Descriptor>,
     /// Source picture ids left out since the run began, a ring.
     dropped: [u16; DROPPED],
     drops: usize,
@@ -100,6 +102,7 @@ impl Rewriter {
             turned: 0,
             offsets: Vp8Offsets::default(),
             last_vp8: Vp8Ids::default(),
+            numbered: None,
             dropped: [0; DROPPED],
             drops: 0,
         }
@@ -140,8 +143,15 @@ impl Rewriter {
     }
 
     fn begin_vp8(&mut self, descriptor: &vp8::Descriptor) {
+        self.numbered = Some(*descriptor);
         if !self.started {
             self.offsets = Vp8Offsets::default();
+            // Encoders begin anywhere: what is newer shows only beside the first.
+            self.last_vp8 = Vp8Ids {
+                picture_id: descriptor.picture_id.unwrap_or_default(),
+                tl0_pic_idx: descriptor.tl0_pic_idx.unwrap_or_default(),
+                key_index: descriptor.key_index.unwrap_or_default(),
+            };
             return;
         }
         let last = &self.last_vp8;
@@ -197,6 +207,25 @@ impl Rewriter {
         self.last_timestamp = timestamp;
         self.given = true;
         Rewritten { index, timestamp, vp8: Vp8Ids::default() }
+    }
+
+    /// The numbers for a picture of ours after the newest one, in a packet of its own, and how to write them; later
+    /// pictures count on from it.
+    pub fn insert_picture(&mut self, timestamp: u32) -> (Rewritten, vp8::Descriptor) {
+        let descriptor = self.numbered.unwrap_or_default();
+        let mask = if descriptor.long_picture_id { 0x7FFF } else { 0x7F };
+        let Vp8Ids { picture_id, tl0_pic_idx, key_index } = self.last_vp8;
+        let vp8 = Vp8Ids {
+            picture_id: picture_id.wrapping_add(1) & mask,
+            tl0_pic_idx: tl0_pic_idx.wrapping_add(1),
+            key_index: key_index.wrapping_add(1) & 0x1F,
+        };
+        self.last_vp8 = vp8;
+        let offsets = &mut self.offsets;
+        offsets.picture_id = offsets.picture_id.wrapping_add(1);
+        offsets.tl0_pic_idx = offsets.tl0_pic_idx.wrapping_add(1);
+        offsets.key_index = offsets.key_index.wrapping_add(1);
+        (Rewritten { vp8, ..self.insert(timestamp) }, descriptor)
     }
 
     /// The offset of now holds for packets from this one on.
@@ -363,6 +392,21 @@ mod tests {
             ..vp8::Descriptor::default()
         };
         Source { vp8: Some(descriptor), ..source(0, index) }
+    }
+
+    #[test]
+    fn a_picture_put_in_takes_the_next_of_every_number() {
+        let mut rewriter = Rewriter::new(0);
+        rewriter.begin(&picture(10, 0x7FFE), 0);
+        let before = rewriter.rewrite(&picture(10, 0x7FFE)).unwrap();
+        let (first, descriptor) = rewriter.insert_picture(0);
+        let (second, _) = rewriter.insert_picture(0);
+        assert!(descriptor.long_picture_id && descriptor.tl0_pic_idx.is_some() && descriptor.key_index.is_none());
+        assert_eq!([first.vp8.picture_id, second.vp8.picture_id], [0x7FFF, 0]);
+        assert_eq!([first.vp8.tl0_pic_idx, second.vp8.tl0_pic_idx], [0xFF, 0]);
+        assert_eq!([first.index, second.index], [before.index + 1, before.index + 2]);
+        let after = rewriter.rewrite(&picture(11, 0x7FFF)).unwrap();
+        assert_eq!((after.index, after.vp8.picture_id, after.vp8.tl0_pic_idx), (before.index + 3, 1, 1));
     }
 
     #[test]

@@ -33,7 +33,7 @@ const PCMU: u8 = 0xFF;
 const PCMA: u8 = 0xD5;
 
 /// Appends a frame of silence as the subscriber's decoder takes it. False for codecs without.
-fn write_frame(out: &mut Vec<u8>, own: &NegotiatedCodec) -> bool {
+pub(super) fn write_frame(out: &mut Vec<u8>, own: &NegotiatedCodec) -> bool {
     match (own.codec, own.red_inner) {
         (Codec::Opus, _) => out.extend_from_slice(&OPUS),
         (Codec::Red, Some(inner)) => {
@@ -85,17 +85,17 @@ impl DownStream {
             // In an encrypted track, what tells the client that this frame is the server's.
             frame.extend_from_slice(&track.publication.sif_trailer);
             let rewritten = self.rewriter.insert(timestamp);
-            self.send_own(&rewritten, &frame, out);
+            self.send_own(&rewritten, false, &frame, out);
         }
     }
 
-    fn send_own(&mut self, rewritten: &Rewritten, payload: &[u8], out: &mut Outlet<'_>) {
+    pub(super) fn send_own(&mut self, rewritten: &Rewritten, marker: bool, payload: &[u8], out: &mut Outlet<'_>) {
         let Outlet { now, line, egress } = out;
         let start = egress.buffer.len();
         let header: &HeaderTemplate = &self.header;
         let transport = if header.counts_transport() { line.number(*now, header.len() + payload.len(), 0) } else { 0 };
         let (sequence, timestamp) = (rewritten.index as u16, rewritten.timestamp);
-        let header_len = header.write(&mut egress.buffer, false, sequence, timestamp, transport);
+        let header_len = header.write(&mut egress.buffer, marker, sequence, timestamp, transport);
         egress.buffer.extend_from_slice(payload);
         if !line.send(egress, start, header_len, self.binding.ssrc, rewritten.index) {
             egress.buffer.truncate(start);

@@ -413,8 +413,12 @@ impl DownStream {
 
     /// The timestamp of this moment by the time since the last packet.
     pub(super) fn by_arrival(&self, now: Instant, track: &Track) -> u32 {
+        self.timestamp_at(now, clock_rate(track))
+    }
+
+    pub(super) fn timestamp_at(&self, now: Instant, clock_rate: u32) -> u32 {
         let elapsed = now.saturating_duration_since(self.last_sent).as_micros() as u64;
-        self.rewriter.last_timestamp().wrapping_add((elapsed * u64::from(clock_rate(track)) / 1_000_000) as u32)
+        self.rewriter.last_timestamp().wrapping_add((elapsed * u64::from(clock_rate) / 1_000_000) as u32)
     }
 
     #[inline]

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::egress::no_codec;
 use super::expected::Expectations;
+use super::flush::Ending;
 use super::server_offer::ServerOffers;
 use super::{Fault, OwnStream, Peer};
 use crate::api::{Event, Expected, Kind, OfferedSection, Proto};
@@ -182,6 +183,11 @@ impl Peer {
         for key in old.into_iter().filter_map(|section| section.down) {
             self.unbind(key);
         }
+        let sections = &self.negotiation.sections;
+        let stays = |stream: &DownStream, section: &OutSection| {
+            section.reviewed.mid == stream.binding.mid && section.reviewed.codecs == stream.binding.codecs
+        };
+        self.endings.retain(|ending| sections.iter().any(|section| stays(&ending.stream, section)));
     }
 
     fn unbind(&mut self, key: Key) {
@@ -198,12 +204,17 @@ impl Peer {
             let Some(down) = self.downs.get_mut(key) else { continue };
             let Some(track) = tracks.get(down.track) else { continue };
             let (kind, id) = (track.kind(), down.id);
-            let mut free = self.negotiation.sections.iter_mut().filter(|s| s.kind == kind && s.down.is_none());
+            let mut free: Vec<_> =
+                self.negotiation.sections.iter_mut().filter(|s| s.kind == kind && s.down.is_none()).collect();
+            // One whose last stream still clears the decoder is given away after the others.
+            let endings = &self.endings;
+            let ends = |mid: &str| endings.iter().any(|ending| ending.stream.binding.mid == mid);
+            free.sort_by_key(|section| ends(&section.reviewed.mid));
             let suits = |section: &mut &mut OutSection| {
                 track.codec.is_none_or(|codec| crate::forward::can_carry(&section.reviewed.codecs, codec))
             };
             let mut unsuitable = false;
-            let found = free.find_map(|mut section| {
+            let found = free.into_iter().find_map(|mut section| {
                 let suitable = suits(&mut section);
                 unsuitable |= !suitable;
                 suitable.then_some(section)
@@ -236,6 +247,7 @@ impl Peer {
     pub(super) fn attach(&mut self, now: Instant, key: Key, binding: Binding) {
         let playout = self.options.playout_delay;
         let Some(down) = self.downs.get_mut(key) else { return };
+        self.endings.retain(|ending| ending.stream.binding.mid != binding.mid);
         self.own_streams.insert(binding.ssrc, OwnStream { down: key });
         self.own_streams.insert(binding.rtx_ssrc, OwnStream { down: key });
         let stream = down.stream.insert(DownStream::new(now, down.video, binding));
@@ -259,7 +271,14 @@ impl Peer {
     fn plans(&self, tracks: &Slab<Track>) -> (Vec<Plan>, Vec<(String, String)>) {
         let (mut plans, mut mid_to_track) = (Vec::new(), Vec::new());
         for section in &self.negotiation.sections {
-            let Some(down) = section.down.and_then(|key| self.downs.get(key)) else { continue };
+            let Some(down) = section.down.and_then(|key| self.downs.get(key)) else {
+                let mid = &section.reviewed.mid;
+                let ending = self.endings.iter().find(|ending| ending.stream.binding.mid == *mid);
+                let plan =
+                    |ending: &Ending| Plan { mid: mid.clone(), send: Some(ending.send.clone()), ..Plan::default() };
+                plans.extend(ending.map(plan));
+                continue;
+            };
             let (Some(stream), Some(track)) = (&down.stream, tracks.get(down.track)) else { continue };
             let mid = section.reviewed.mid.clone();
             mid_to_track.push((mid.clone(), track.publication.sid.clone()));
@@ -284,15 +303,11 @@ impl Peer {
         }
     }
 
-    /// Takes a subscription off its section; the section is free for another one.
-    pub fn release_section(&mut self, key: Key) {
-        self.unbind(key);
-        for section in &mut self.negotiation.sections {
-            if section.down == Some(key) {
-                section.down = None;
-            }
+    /// Takes a subscription off its section of the client's offer; the section is free for another one.
+    pub(super) fn release_section(&mut self, key: Key) {
+        for section in self.negotiation.sections.iter_mut().filter(|section| section.down == Some(key)) {
+            section.down = None;
         }
-        self.negotiation.ours.release(key);
     }
 
     /// Asks for an offer when subscriptions wait for one: by the client with enough sections, or by ourselves.

@@ -198,6 +198,9 @@ impl Peer {
         if due(self.duties.silence) {
             self.send_silence(now, tracks, egress);
         }
+        if due(self.flush_due()) {
+            self.flush_endings(now, egress, effects);
+        }
         if due(self.prober.due()) {
             self.probe(now, tracks, egress, effects);
         }

@@ -7,6 +7,7 @@ mod description;
 mod egress;
 mod expected;
 mod feedback;
+mod flush;
 pub(crate) mod ingress;
 mod probe;
 mod server_offer;
@@ -26,6 +27,7 @@ use crate::bwe::Bwe;
 use crate::bwe::probe::Prober;
 use crate::data::{Intake, Outbox};
 use crate::data_track;
+use crate::effects::Effects;
 use crate::forward::DownTrack;
 use crate::grid;
 use crate::line::Line;
@@ -38,6 +40,7 @@ use crate::transport::{Identity, Path, Transport, TransportEvent};
 use crate::wire::twcc::Outcome;
 use description::Negotiation;
 use feedback::Heard;
+use flush::Ending;
 use ingress::Ingress;
 
 /// Why a peer has to go.
@@ -99,6 +102,8 @@ pub(crate) struct Peer {
     pub downs: Slab<DownTrack>,
     pub down_of: FxHashMap<TrackId, Key>,
     own_streams: FxHashMap<u32, OwnStream>,
+    /// Streams whose subscription is over.
+    endings: Vec<Ending>,
     /// Packets of the current batch for this peer.
     work: Vec<Work>,
     line: Option<Line>,
@@ -172,6 +177,7 @@ impl Peer {
             downs: Slab::new(),
             down_of: FxHashMap::default(),
             own_streams: FxHashMap::default(),
+            endings: Vec::new(),
             work: Vec::new(),
             line: None,
             addresses: Vec::new(),
@@ -213,7 +219,7 @@ impl Peer {
         let transport = self.transport.as_ref().map(Transport::timeout);
         let (soon, later) = if self.connected { (None, transport) } else { (transport, None) };
         let bearing = [later, self.duties.feedback].into_iter().flatten().fold(self.duties.second, Instant::min);
-        let precise = [soon, self.duties.nacks, self.duties.silence, self.prober.due()];
+        let precise = [soon, self.duties.nacks, self.duties.silence, self.flush_due(), self.prober.due()];
         precise.into_iter().flatten().fold(grid::at_or_after(origin, bearing), Instant::min)
     }
 
@@ -255,10 +261,15 @@ impl Peer {
         down.target.filter(|_| needed && self.told_connected)
     }
 
-    /// Ends a subscription. Its section is free; nothing more is sent.
-    pub fn unsubscribe(&mut self, track: TrackId) -> Option<(Key, DownTrack)> {
-        let key = self.down_of.remove(&track)?;
+    /// Ends a subscription: nothing more of the track is sent. Gives the down track that was.
+    pub fn unsubscribe(&mut self, now: Instant, track: &Track, effects: &mut Effects) -> Option<Key> {
+        let key = self.down_of.remove(&track.id)?;
+        let mut down = self.downs.remove(key)?;
         self.release_section(key);
-        self.downs.remove(key).map(|down| (key, down))
+        match down.stream.take() {
+            Some(stream) => self.end_stream(now, key, stream, track, effects),
+            None => self.negotiation.ours.release(key),
+        }
+        Some(key)
     }
 }

@@ -27,7 +27,7 @@ impl Shard {
             Command::LimitBandwidth { peer, bps } => self.limit_bandwidth(now, peer, bps),
             Command::Answer { peer, offer_id, sdp } => self.answer(now, peer, offer_id, &sdp),
             Command::Publish { peer, publication } => self.publish(now, peer, publication),
-            Command::Unpublish { track } => self.unpublish(track),
+            Command::Unpublish { track } => self.unpublish(now, track),
             Command::SetMuted { track, muted } => self.set_muted(now, track, muted),
             Command::Subscribe { peer, track, settings } => self.subscribe(now, peer, track, settings),
             Command::Unsubscribe { peer, track } => self.unsubscribe(now, peer, track),
@@ -74,7 +74,7 @@ impl Shard {
 
     fn close_peer(&mut self, now: Instant, id: PeerId) {
         let Some(key) = self.peer_of.get(&id).copied() else { return };
-        if let Some(mut peer) = self.remove_peer(key) {
+        if let Some(mut peer) = self.remove_peer(now, key) {
             peer.close(now, &mut self.parting);
             if !self.parting.transmits.is_empty() {
                 self.timers.wake(now);
@@ -92,7 +92,7 @@ impl Shard {
     }
 
     /// Takes a peer out of every table; its tracks end for everybody.
-    pub(super) fn remove_peer(&mut self, key: Key) -> Option<Peer> {
+    pub(super) fn remove_peer(&mut self, now: Instant, key: Key) -> Option<Peer> {
         let peer = self.peers.remove(key)?;
         self.peer_of.remove(&peer.id);
         for ufrag in peer.negotiation.ufrags() {
@@ -114,7 +114,7 @@ impl Shard {
         }
         for published in &peer.published {
             if let Some(track) = self.tracks.get(published.track) {
-                self.unpublish(track.id);
+                self.unpublish(now, track.id);
             }
         }
         for published in &peer.data_published {
@@ -245,13 +245,14 @@ impl Shard {
         self.watch_room(now, room);
     }
 
-    fn unpublish(&mut self, id: TrackId) {
+    fn unpublish(&mut self, now: Instant, id: TrackId) {
         let Some(key) = self.track_of.remove(&id) else { return };
         let Some(track) = self.tracks.remove(key) else { return };
         for subscriber in &track.subscribers {
             if let Some(peer) = self.peers.get_mut(subscriber.peer) {
-                peer.unsubscribe(id);
+                peer.unsubscribe(now, &track, &mut self.effects);
             }
+            self.mark_dirty(now, subscriber.peer);
         }
         if let Some(publisher) = self.peers.get_mut(track.publisher) {
             publisher.published.retain(|published| published.track != key);
@@ -302,13 +303,12 @@ impl Shard {
 
     fn unsubscribe(&mut self, now: Instant, id: PeerId, track_id: TrackId) {
         let Some(key) = self.peer_of.get(&id).copied() else { return };
-        let Some(peer) = self.peers.get_mut(key) else { return };
-        let Some((down, removed)) = peer.unsubscribe(track_id) else { return };
-        if let Some(track) = self.tracks.get_mut(removed.track) {
-            track.subscribers.retain(|subscriber| subscriber.down != down || subscriber.peer != key);
-        }
-        self.effects.wanted_changed(removed.track);
-        self.timers.wake(now);
+        let Some(track_key) = self.track_of.get(&track_id).copied() else { return };
+        let (Some(peer), Some(track)) = (self.peers.get_mut(key), self.tracks.get_mut(track_key)) else { return };
+        let Some(down) = peer.unsubscribe(now, track, &mut self.effects) else { return };
+        track.subscribers.retain(|subscriber| subscriber.down != down || subscriber.peer != key);
+        self.effects.wanted_changed(track_key);
+        self.mark_dirty(now, key);
     }
 
     fn move_subscription(&mut self, now: Instant, id: PeerId, from: TrackId, to: TrackId) {

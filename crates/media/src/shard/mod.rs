@@ -218,7 +218,7 @@ impl Shard {
 
     /// Closes a peer on our own account, and says so.
     fn fail_peer(&mut self, now: Instant, key: Key, fault: Fault, egress: &mut Egress) {
-        let Some(mut peer) = self.remove_peer(key) else { return };
+        let Some(mut peer) = self.remove_peer(now, key) else { return };
         let Fault { reason, message } = fault;
         if reason != CloseReason::Internal {
             // Not for one that panicked: its state is not to be trusted.

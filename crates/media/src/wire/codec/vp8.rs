@@ -69,6 +69,32 @@ impl Descriptor {
         Ok(())
     }
 
+    /// Appends a descriptor for the only packet of a frame in the lowest temporal layer, with the fields that this one
+    /// has. TL0PICIDX demands a temporal layer beside it (RFC 7741 section 4.2).
+    pub fn write_first(&self, out: &mut Vec<u8>, picture_id: u16, tl0_pic_idx: u8, key_index: u8) {
+        const STARTS_FRAME: u8 = 0x10;
+        const LAYER_SYNC: u8 = 0x20;
+        let flag = |field: bool, bit: u8| if field { bit } else { 0 };
+        let (layered, keyed) = (self.tl0_pic_idx.is_some(), self.key_index.is_some());
+        let fields = flag(self.picture_id.is_some(), 0x80) | flag(layered, 0x60) | flag(keyed, 0x10);
+        if fields == 0 {
+            out.push(STARTS_FRAME);
+            return;
+        }
+        out.extend_from_slice(&[0x80 | STARTS_FRAME, fields]);
+        match self.picture_id {
+            Some(_) if self.long_picture_id => out.extend_from_slice(&(picture_id | 0x8000).to_be_bytes()),
+            Some(_) => out.push((picture_id & 0x7F) as u8),
+            None => {}
+        }
+        if layered {
+            out.push(tl0_pic_idx);
+        }
+        if layered || keyed {
+            out.push(flag(layered, LAYER_SYNC) | flag(keyed, key_index & 0x1F));
+        }
+    }
+
     /// Overwrites picture id, TL0PICIDX and KEYIDX in place, where present. The field widths stay as they are: a
     /// 7-bit picture id takes the lower 7 bits.
     pub fn rewrite(&self, payload: &mut [u8], picture_id: u16, tl0_pic_idx: u8, key_index: u8) {
@@ -129,6 +155,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_written_descriptor_has_the_fields_of_the_one_it_follows(
+            like in prop::collection::vec(any::<u8>(), 1..10), id: u16, tl0: u8, key: u8,
+        ) {
+            let Ok(like) = Descriptor::parse(&like) else { return Ok(()) };
+            let mut out = Vec::new();
+            like.write_first(&mut out, id, tl0, key);
+            let len = out.len();
+            out.push(0x10);
+            let written = Descriptor::parse(&out).unwrap_or_default();
+            prop_assert!(written.keyframe && written.len == len && written.temporal == 0);
+            let mask = if like.long_picture_id { 0x7FFF } else { 0x7F };
+            prop_assert_eq!(written.picture_id, like.picture_id.map(|_| id & mask));
+            prop_assert_eq!(written.tl0_pic_idx, like.tl0_pic_idx.map(|_| tl0));
+            prop_assert_eq!(written.key_index, like.key_index.map(|_| key & 0x1F));
+        }
+
         #[test]
         fn rewriting_keeps_length_and_media(mut payload in prop::collection::vec(any::<u8>(), 0..40), id: u16, tl0: u8) {
             if let Ok(seen) = Descriptor::parse(&payload) {
