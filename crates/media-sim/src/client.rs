@@ -1,7 +1,7 @@
 //! A participant with a WebRTC stack of its own (str0m in full, not our media path), on the single-PC signal path.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustc_hash::FxHashMap;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
@@ -11,9 +11,9 @@ use str0m::net::{Protocol, Receive, TcpType};
 use str0m::rtp::RtpPacket;
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
-use crate::frame::LayerSpec;
-use crate::receiver::{AudioReceiver, VideoReceiver};
-use crate::source::{self, Camera, Microphone};
+use crate::frame::{FrameTag, LayerSpec};
+use crate::receiver::{AudioReceiver, Timed, VideoReceiver};
+use crate::source::{self, Camera, MediaClock, Microphone};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientId(pub usize);
@@ -28,6 +28,9 @@ pub struct Client {
     pending: Option<SdpPendingOffer>,
     pub camera: Option<Camera>,
     pub microphone: Option<Microphone>,
+    /// Of what it publishes from now on.
+    pub sound_clock: MediaClock,
+    pub picture_clock: MediaClock,
     /// By the client's own mid.
     pub video: FxHashMap<String, VideoReceiver>,
     pub audio: FxHashMap<String, AudioReceiver>,
@@ -68,6 +71,8 @@ impl Client {
             pending: None,
             camera: None,
             microphone: None,
+            sound_clock: MediaClock::default(),
+            picture_clock: MediaClock::default(),
             video: FxHashMap::default(),
             audio: FxHashMap::default(),
             data: Vec::new(),
@@ -104,7 +109,7 @@ impl Client {
         let mut api = self.rtc.sdp_api();
         let mid = api.add_media(MediaKind::Video, Direction::SendOnly, None, None, simulcast);
         let applied = api.apply();
-        self.camera = Some(Camera::new(mid, layers, now));
+        self.camera = Some(Camera::new(mid, layers, self.picture_clock, now));
         (self.keep(applied), mid.to_string())
     }
 
@@ -113,7 +118,7 @@ impl Client {
         let mut api = self.rtc.sdp_api();
         let mid = api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None);
         let applied = api.apply();
-        self.microphone = Some(Microphone::new(mid, now));
+        self.microphone = Some(Microphone::new(mid, self.sound_clock, now));
         (self.keep(applied), mid.to_string())
     }
 
@@ -228,10 +233,15 @@ impl Client {
         let (name, sequence) = (mid.to_string(), *packet.seq_no);
         if kind == MediaKind::Video {
             let time = packet.time.numer();
-            self.video.entry(name).or_default().packet(now, sequence, time, &packet.payload);
+            let receiver = self.video.entry(name).or_default();
+            receiver.packet(now, sequence, time, &packet.payload);
+            let first = FrameTag::read(&packet.payload).filter(|tag| tag.index == 0);
+            receiver.timed.extend(first.and_then(|tag| timed(now, packet, tag.frame)));
         } else {
             let number = source::audio_number(&packet.payload);
-            self.audio.entry(name).or_default().packet(sequence, number);
+            let receiver = self.audio.entry(name).or_default();
+            receiver.packet(sequence, number);
+            receiver.timed.extend(number.and_then(|number| timed(now, packet, number)));
         }
     }
 
@@ -249,4 +259,12 @@ impl Client {
             }
         }
     }
+}
+
+fn timed(now: Instant, packet: &RtpPacket, number: u32) -> Option<Timed> {
+    let report = packet.last_sender_info?;
+    let since = packet.header.timestamp.wrapping_sub(report.rtp_time.numer() as u32) as i32;
+    let reported_s = report.ntp_time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs_f64();
+    let captured_s = reported_s + f64::from(since) / packet.time.frequency().get() as f64;
+    Some(Timed { at: now, number, captured_s })
 }

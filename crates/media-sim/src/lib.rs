@@ -15,6 +15,7 @@ mod world;
 pub use client::{Client, ClientId};
 pub use frame::{FrameTag, LayerSpec};
 pub use link::{Link, LinkConfig, LinkCounters, Loss};
-pub use receiver::{AudioReceiver, VideoReceiver};
+pub use receiver::{AudioReceiver, Timed, VideoReceiver};
 pub use rng::Rng;
+pub use source::MediaClock;
 pub use world::World;

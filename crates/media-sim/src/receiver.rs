@@ -27,9 +27,21 @@ pub struct Received {
     pub decodable: bool,
 }
 
+/// When a frame or packet was captured, as a player learns it to play sound and picture together: by the newest sender
+/// report of its stream (RFC 3550 section 6.4.1).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Timed {
+    pub at: Instant,
+    /// Of the frame, or of the packet of sound.
+    pub number: u32,
+    /// On the clock of the reports, in seconds.
+    pub captured_s: f64,
+}
+
 /// One video track as one subscriber sees it.
 #[derive(Debug, Default)]
 pub struct VideoReceiver {
+    pub timed: Vec<Timed>,
     /// By RTP time: one picture of whatever layer.
     open: BTreeMap<u64, Open>,
     pub frames: Vec<Received>,
@@ -121,6 +133,7 @@ impl VideoReceiver {
 /// One audio track as one subscriber hears it.
 #[derive(Debug, Default)]
 pub struct AudioReceiver {
+    pub timed: Vec<Timed>,
     pub numbers: Vec<u32>,
     sequences: FxHashSet<u64>,
     pub duplicates: u64,

@@ -16,6 +16,22 @@ const KEY_FRAME_FACTOR: usize = 5;
 const VIDEO_CLOCK: u64 = 90_000;
 const AUDIO_CLOCK: u64 = 48_000;
 
+/// The clock of a source's RTP timestamps: where it starts, and how much faster than time it runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MediaClock {
+    pub start: u32,
+    /// Parts per million.
+    pub ppm: i32,
+}
+
+impl MediaClock {
+    fn timestamp(self, rate: u64, elapsed: Duration) -> u32 {
+        let nominal = i128::from(rate) * elapsed.as_nanos() as i128;
+        let units = nominal * (1_000_000 + i128::from(self.ppm)) / 1_000_000_000_000_000;
+        self.start.wrapping_add(units as u32)
+    }
+}
+
 #[derive(Debug)]
 struct Layer {
     spec: LayerSpec,
@@ -23,6 +39,7 @@ struct Layer {
     picture_id: u16,
     frame: u32,
     key_wanted: bool,
+    resting: bool,
 }
 
 /// A camera: 30 frames per second in each layer, key frames when asked for.
@@ -34,10 +51,14 @@ pub struct Camera {
     due: Instant,
     pub key_frames: u64,
     pub frames: u32,
+    /// Of the first layer; the others start elsewhere.
+    clock: MediaClock,
+    /// When each frame was captured, by its number.
+    pub captured: Vec<Instant>,
 }
 
 impl Camera {
-    pub fn new(mid: Mid, layers: &[LayerSpec], now: Instant) -> Camera {
+    pub fn new(mid: Mid, layers: &[LayerSpec], clock: MediaClock, now: Instant) -> Camera {
         let layer = |(index, spec): (usize, &LayerSpec)| Layer {
             spec: *spec,
             // Layers start anywhere, as real encoders' do.
@@ -45,9 +66,11 @@ impl Camera {
             picture_id: 100 + 7_000 * index as u16,
             frame: 0,
             key_wanted: true,
+            resting: false,
         };
         let layers = layers.iter().enumerate().map(layer).collect();
-        Camera { mid, layers, started: now, due: now, key_frames: 0, frames: 0 }
+        let captured = Vec::new();
+        Camera { mid, layers, started: now, due: now, key_frames: 0, frames: 0, clock, captured }
     }
 
     pub fn due(&self) -> Instant {
@@ -57,6 +80,14 @@ impl Camera {
     /// Starts capturing now, whenever it was announced.
     pub fn restart(&mut self, now: Instant) {
         self.due = self.due.max(now);
+    }
+
+    /// From now on this layer is not sent (dynacast, or muted), or again, beginning with a key frame.
+    pub fn rest(&mut self, layer: usize, resting: bool) {
+        if let Some(layer) = self.layers.get_mut(layer) {
+            layer.key_wanted |= layer.resting && !resting;
+            layer.resting = resting;
+        }
     }
 
     /// For one layer, or for all when the request names none.
@@ -74,10 +105,13 @@ impl Camera {
             let at = self.due;
             self.due += FRAME_INTERVAL;
             self.frames += 1;
+            self.captured.push(at);
             if let Some(pt) = payload_type(rtc, Codec::Vp8) {
-                let time = (at - self.started).as_micros() as u64 * VIDEO_CLOCK / 1_000_000;
                 for index in 0..self.layers.len() {
-                    self.write_frame(rtc, index, pt, time as u32, at);
+                    let start = self.clock.start.wrapping_mul(index as u32 + 1);
+                    let clock = MediaClock { start, ..self.clock };
+                    let time = clock.timestamp(VIDEO_CLOCK, at - self.started);
+                    self.write_frame(rtc, index, pt, time, at);
                 }
             }
         }
@@ -85,6 +119,10 @@ impl Camera {
 
     fn write_frame(&mut self, rtc: &mut Rtc, index: usize, pt: Pt, time: u32, at: Instant) {
         let Some(layer) = self.layers.get_mut(index) else { return };
+        if layer.resting {
+            layer.frame += 1;
+            return;
+        }
         let mut direct = rtc.direct_api();
         let Some(stream) = direct.stream_tx_by_mid(self.mid, layer.spec.rid.map(Rid::from)) else { return };
         let key = std::mem::take(&mut layer.key_wanted);
@@ -109,11 +147,16 @@ pub struct Microphone {
     started: Instant,
     due: Instant,
     pub packets: u32,
+    clock: MediaClock,
+    pub muted: bool,
+    /// When each packet was captured, by its number.
+    pub captured: Vec<Instant>,
 }
 
 impl Microphone {
-    pub fn new(mid: Mid, now: Instant) -> Microphone {
-        Microphone { mid, started: now, due: now, packets: 0 }
+    pub fn new(mid: Mid, clock: MediaClock, now: Instant) -> Microphone {
+        let captured = Vec::new();
+        Microphone { mid, started: now, due: now, packets: 0, clock, muted: false, captured }
     }
 
     pub fn due(&self) -> Instant {
@@ -129,13 +172,17 @@ impl Microphone {
         while self.due <= now {
             let at = self.due;
             self.due += AUDIO_INTERVAL;
+            if self.muted {
+                continue;
+            }
             let Some(pt) = payload_type(rtc, Codec::Opus) else { continue };
             let mut direct = rtc.direct_api();
             let Some(stream) = direct.stream_tx_by_mid(self.mid, None) else { continue };
-            let time = (at - self.started).as_micros() as u64 * AUDIO_CLOCK / 1_000_000;
+            let time = self.clock.timestamp(AUDIO_CLOCK, at - self.started);
             let mut payload = vec![0x78; 80];
             payload.extend(self.packets.to_be_bytes());
-            stream.write_rtp(RtpWrite::new(pt, u64::from(self.packets).into(), time as u32, at, payload));
+            stream.write_rtp(RtpWrite::new(pt, u64::from(self.packets).into(), time, at, payload));
+            self.captured.push(at);
             self.packets += 1;
         }
     }
