@@ -142,9 +142,11 @@ class Engine:
         muted: bool,
         layers: list[tuple[QualityName, int, int, int]],
         sif_trailer: bytes,
+        make_red: bool,
     ) -> None:
         """`layers`: (quality, width px, height px, bit rate bps), as announced in AddTrack. `sif_trailer`: of an
-        encrypted track, the end of frames that are not its publisher's."""
+        encrypted track, the end of frames that are not its publisher's. `make_red`: who negotiated RED gets it although
+        the publisher sends plain Opus."""
 
     def unpublish(self, track: int) -> None: ...
     def set_muted(self, track: int, muted: bool) -> None: ...

@@ -52,7 +52,7 @@ room:
 webhook: {{api_key: key2, urls: ["https://app.example.org/handler"]}}
 signal_relay: {{retry_timeout: 30s}}
 psrpc: {{max_attempts: 3}}
-audio: {{active_level: 30}}
+audio: {{active_level: 30, active_red_encoding: false}}
 turn: {{enabled: true, domain: turn.example.org}}
 ingress: {{rtmp_base_url: "rtmp://my.domain.com/live"}}
 region: us-west-2
@@ -91,12 +91,21 @@ def test_the_whole_sample_is_read_and_every_key_is_told(tmp_path: Path) -> None:
         "AURALINK_MEDIA_REMOTE_UNMUTE": "true",
         "AURALINK_MEDIA_ENABLED_CODECS": '["audio/opus"]',
         "AURALINK_MEDIA_SYNC_STREAMS": "true",
+        "AURALINK_MEDIA_ACTIVE_RED_ENCODING": "false",
         "AURALINK_MEDIA_WEBHOOK_URLS": '["https://app.example.org/handler"]',
         "AURALINK_MEDIA_REGION": "us-west-2",
         "AURALINK_MEDIA_METADATA_BYTES": "1000",
     }
     told = {key for line in reading.lines for key in line.key.split(", ")}
-    for key in ("redis", "turn", "audio", "rtc.use_mdns", "rtc.batch_io", "room.enabled_codecs", "limit.num_tracks"):
+    for key in (
+        "redis",
+        "turn",
+        "audio.active_level",
+        "rtc.use_mdns",
+        "rtc.batch_io",
+        "room.enabled_codecs",
+        "limit.num_tracks",
+    ):
         assert key in told, key
     not_applied = {line.key for line in reading.lines if not line.applied}
     assert {"redis", "turn", "rtc.use_mdns", "limit.max_attributes_size", "logging.sample"} <= not_applied

@@ -259,6 +259,7 @@ mod tests {
     fn publish(peer: u64, track: u64) -> Command {
         let publication = Publication {
             sif_trailer: Vec::new(),
+            make_red: false,
             track: TrackId(track),
             sid: String::new(),
             stream_id: String::new(),

@@ -133,6 +133,7 @@ impl Call {
         let layer = Layer { quality: Quality::High, width: 640, height: 360, bitrate_bps: spec[0].bitrate_bps };
         let publication = Publication {
             sif_trailer: Vec::new(),
+            make_red: false,
             track: TrackId(track),
             sid: format!("TR_{track}"),
             stream_id: format!("PA_1|TR_{track}"),

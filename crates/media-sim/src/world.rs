@@ -382,6 +382,7 @@ fn publication(track: TrackId, mid: String, kind: Kind, layers: &[LayerSpec]) ->
     };
     Publication {
         sif_trailer: Vec::new(),
+        make_red: false,
         track,
         sid: sid(track),
         stream_id: format!("PA_{}|{}", track.0, sid(track)),

@@ -104,6 +104,15 @@ pub struct Publication {
     pub mid: String,
     /// Of an encrypted track: what clients find at the end of frames that the server put in (LiveKit's `sif_trailer`).
     pub sif_trailer: Vec<u8>,
+    /// Subscribers that negotiated RED (RFC 2198) get it although the publisher sends plain Opus.
+    pub make_red: bool,
+}
+
+impl Publication {
+    /// Only its subscribers can read it.
+    pub fn is_encrypted(&self) -> bool {
+        !self.sif_trailer.is_empty()
+    }
 }
 
 /// A track announced by AddTrack, before an offer names its section: what the answer asks of the client's encoder.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::api::{Counters, Event};
+use crate::packet::Packet;
 use crate::slab::Key;
 
 #[derive(Default)]
@@ -11,6 +12,8 @@ pub(crate) struct Effects {
     pub events: Vec<Event>,
     /// Key frames wanted: (track, layer). Throttled when they are carried out.
     pub keyframes: Vec<(Key, u8)>,
+    /// Lost packets out of the redundant blocks of the one that is taken in, in order.
+    pub recovered: Vec<Packet>,
     /// Packets of data tracks.
     pub data: Vec<(Key, Arc<[u8]>)>,
     /// Tracks whose layers started, stopped or changed codec: their subscribers choose again.

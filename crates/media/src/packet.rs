@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::publish::recovery::Origin;
 use crate::slab::Key;
 use crate::wire::codec::{Codec, dependency, vp8, vp9};
 
@@ -31,6 +32,7 @@ pub(crate) struct Packet {
     pub vp8: Option<vp8::Descriptor>,
     /// None for what has no layers within its stream.
     pub layered: Option<Layered>,
+    pub origin: Origin,
 }
 
 /// Which layer of a stream with several (SVC) a packet belongs to, as its sender tells.
@@ -94,13 +96,25 @@ impl Packet {
             keyframe: fields.keyframe,
             vp8: fields.vp8,
             layered: fields.layered,
+            origin: Origin::Sent,
         }
+    }
+
+    /// A packet that was lost, out of a block of this one at this place in its payload.
+    pub fn recovered(&self, index: u64, timestamp: u32, block: &Range<usize>) -> Packet {
+        let (dependency_len, capture_len) = (0, 0);
+        let (start, len, origin) = (self.start + block.start as u16, block.len() as u16, Origin::Recovered);
+        Packet { index, timestamp, start, len, origin, dependency_len, capture_len, marker: false, ..self.clone() }
     }
 
     /// Says where the value of the capture time extension is; senders give it about once a second.
     pub fn captured(self, value: Option<Range<usize>>) -> Packet {
         let value = value.filter(|value| value.len() <= usize::from(u8::MAX)).unwrap_or(0..0);
         Packet { capture_start: value.start as u16, capture_len: value.len() as u8, ..self }
+    }
+
+    pub fn with_origin(self, origin: Origin) -> Packet {
+        Packet { origin, ..self }
     }
 
     pub fn capture_time<'d>(&self, datagram: &'d [u8]) -> Option<&'d [u8]> {

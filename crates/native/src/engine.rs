@@ -220,7 +220,9 @@ impl Engine {
         self.send(py, Command::Answer { peer: PeerId(peer), offer_id, sdp })
     }
 
-    #[pyo3(signature = (peer, track, *, mid, sid, stream_id, stream, kind, source, muted, layers, sif_trailer))]
+    #[pyo3(signature = (
+        peer, track, *, mid, sid, stream_id, stream, kind, source, muted, layers, sif_trailer, make_red
+    ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of the Python face")]
     fn publish(
         &self,
@@ -236,6 +238,7 @@ impl Engine {
         muted: bool,
         layers: Vec<(String, u32, u32, u32)>,
         sif_trailer: Vec<u8>,
+        make_red: bool,
     ) -> PyResult<()> {
         let layers = layers
             .into_iter()
@@ -254,6 +257,7 @@ impl Engine {
             layers,
             mid,
             sif_trailer,
+            make_red,
         };
         self.send(py, Command::Publish { peer: PeerId(peer), publication })
     }

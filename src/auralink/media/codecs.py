@@ -62,6 +62,13 @@ def preferred(info: TrackInfo, codec: SimulcastCodecInfo) -> str | None:
     return codec.mime_type or None if info.type == TrackType.VIDEO else None
 
 
+def wants_red(request: AddTrackRequest) -> bool:
+    """May sound come to others as RED, although its publisher sends plain Opus? Not where that names another codec, or
+    several, which it will send itself."""
+    named = [mime_of(codec.codec, request.type).lower() for codec in request.simulcast_codecs if codec.codec]
+    return named == ["audio/red"] if named else not request.disable_red
+
+
 def expected_mime(named: str, offered: Sequence[str]) -> str:
     """What will probably come, until it does: the named one if it was offered, else the client's first."""
     return next((mime for mime in offered if mime.lower() == named.lower()), offered[0] if offered else "")

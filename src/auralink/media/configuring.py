@@ -40,6 +40,7 @@ def room_defaults(settings: MediaSettings) -> RoomDefaults:
         settings.media_region,
         settings.media_sync_streams,
         codecs.enabled(settings.media_enabled_codecs),
+        settings.media_active_red_encoding,
     )
 
 

@@ -131,6 +131,7 @@ def _bind(room: Room, track: PublishedTrack, codec: TrackCodec, section: Offered
         muted=info.muted,
         layers=[(QUALITY_NAMES.get(v.quality, "high"), v.width, v.height, v.bitrate) for v in layers],
         sif_trailer=room.sif_trailer if info.encryption != Encryption.NONE else b"",
+        make_red=room.makes_red and codecs.wants_red(track.request),
     )
     if codec is track.codecs[0]:
         info.mid, info.mime_type = codec.info.mid, codec.info.mime_type

@@ -107,6 +107,8 @@ class Room:
     """The rooms of all tracks of this server, by the engine's id."""
     codecs: tuple[str, ...] = codecs.ENABLED
     """Mime types of those that may be used in it."""
+    makes_red: bool = True
+    """Plain Opus goes as RED to who negotiated that."""
     sif_trailer: bytes = b""
     config: RoomConfiguration = field(default_factory=RoomConfiguration)
     """What CreateRoom or the first token asked for."""

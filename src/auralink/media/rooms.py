@@ -46,6 +46,8 @@ class RoomDefaults:
     """Players get what belongs together in one media stream, also in rooms that do not ask for it."""
     codecs: tuple[str, ...] = codecs.ENABLED
     """Mime types of those that may be used."""
+    makes_red: bool = True
+    """Plain Opus goes as RED to who negotiated that."""
 
 
 class _Ids:
@@ -127,6 +129,7 @@ class Rooms:
             lingering=self._lingering,
             by_track=self.by_track,
             codecs=self.defaults.codecs,
+            makes_red=self.defaults.makes_red,
             sif_trailer=secrets.token_bytes(8),
             config=wanted,
             history=ReliableHistory(budget=self._replay_budget),

@@ -3,15 +3,15 @@
 pub(crate) mod blank;
 mod header;
 mod history;
+pub(crate) mod made;
 mod payload;
-mod red;
 mod rewrite;
 pub(crate) mod silence;
 pub(crate) mod stream;
 mod svc;
 
 use crate::allocator::Choice;
-use crate::api::{Quality, SubscriptionSettings, TrackId};
+use crate::api::{Publication, Quality, SubscriptionSettings, TrackId};
 use crate::negotiate::NegotiatedCodec;
 use crate::publish::layers::TEMPORAL;
 use crate::publish::track::{LAYERS, Track};
@@ -121,8 +121,8 @@ impl DownTrack {
 }
 
 /// Can a section with these codecs carry what is sent?
-pub(crate) fn can_carry(codecs: &[NegotiatedCodec], sent: Codec) -> bool {
-    Form::choose(codecs, sent).is_some()
+pub(crate) fn can_carry(codecs: &[NegotiatedCodec], sent: Codec, of: &Publication) -> bool {
+    Form::choose(codecs, sent, of).is_some()
 }
 
 /// What came of offering a packet to a down track.

@@ -67,7 +67,7 @@ impl DownStream {
     pub fn send_silence(&mut self, track: &Track, out: &mut Outlet<'_>) {
         self.silent_for -= 1;
         let Some(codec) = track.codec.or_else(|| Some(self.binding.codecs.first()?.codec)) else { return };
-        if self.codec != Some(codec) && !self.adopt(codec) {
+        if self.codec != Some(codec) && !self.adopt(codec, &track.publication) {
             return;
         }
         if track.is_video() {

@@ -5,17 +5,19 @@ use std::time::{Duration, Instant};
 use super::Outcome;
 use super::header::{HeaderTemplate, StreamExtensions};
 use super::history::{History, Sent};
+use super::made::Made;
 use super::payload::Form;
 use super::rewrite::{Rewriter, Rewritten, Source};
 use super::svc::{Selector, Wanted};
 use crate::allocator::Choice;
-use crate::api::{Egress, PlayoutDelay};
+use crate::api::{Egress, PlayoutDelay, Publication};
 use crate::line::Outlet;
 use crate::negotiate::{ExtensionIds, NegotiatedCodec};
 use crate::packet::{Layered, Packet};
 use crate::publish::layers::TEMPORAL;
+use crate::publish::recovery::Origin;
 use crate::publish::track::Track;
-use crate::wire::codec::{Codec, vp8};
+use crate::wire::codec::Codec;
 use crate::wire::rtcp::{NtpTime, SenderInfo};
 use crate::wire::rtp;
 
@@ -89,6 +91,8 @@ pub(crate) struct DownStream {
     pub(super) last_sent: Instant,
     /// Packets of ours that are still to come while the publisher's do not.
     pub(super) silent_for: u16,
+    /// The newest lost packet that was sent out of a block of a later one.
+    recovered: Option<u64>,
 }
 
 impl DownStream {
@@ -113,6 +117,7 @@ impl DownStream {
             octets: 0,
             last_sent: now,
             silent_for: 0,
+            recovered: None,
             binding,
         }
     }
@@ -131,6 +136,11 @@ impl DownStream {
     /// Would a key frame find the line's queue full, and lose a part that comes again only behind all that waits?
     pub fn waits_for_room(&self) -> bool {
         self.room_at.is_some()
+    }
+
+    /// Does it get RED made of plain Opus?
+    pub fn makes_red(&self) -> bool {
+        matches!(self.form, Form::MadeRed(_))
     }
 
     /// Frames of higher temporal layers are left out.
@@ -167,12 +177,13 @@ impl DownStream {
         self.flowing = false;
         self.selector.stop();
         self.codec = None;
+        self.recovered = None;
     }
 
     /// Makes the templates for what the publisher sends now.
-    pub(super) fn adopt(&mut self, codec: Codec) -> bool {
+    pub(super) fn adopt(&mut self, codec: Codec, of: &Publication) -> bool {
         let binding = &self.binding;
-        let Some((own, form)) = Form::choose(&binding.codecs, codec) else { return false };
+        let Some((own, form)) = Form::choose(&binding.codecs, codec, of) else { return false };
         let extensions = StreamExtensions {
             mid_id: binding.extensions.mid,
             mid: binding.mid.as_bytes(),
@@ -195,12 +206,16 @@ impl DownStream {
         track: &Track,
         packet: &Packet,
         datagram: &[u8],
+        made: &mut Made,
         out: &mut Outlet<'_>,
     ) -> Outcome {
         let Some(target) = target else {
             self.flowing = false;
             return Outcome::Skipped;
         };
+        if !self.takes(packet, &track.publication) {
+            return Outcome::Skipped;
+        }
         let payload = packet.payload(datagram);
         if payload.is_empty() {
             if self.flowing && self.rewriter.layer() == Some(packet.layer) {
@@ -226,7 +241,7 @@ impl DownStream {
             self.begin(out.now, track, &source);
         }
         if self.current_layer() == Some(packet.layer) {
-            if self.codec != Some(packet.codec) && !self.adopt(packet.codec) {
+            if self.codec != Some(packet.codec) && !self.adopt(packet.codec, &track.publication) {
                 return Outcome::NoCodec;
             }
             if self.thins(target, packet) {
@@ -237,11 +252,30 @@ impl DownStream {
             }
             if let Some(rewritten) = self.rewriter.rewrite(&source) {
                 let own = Own { dependency: packet.dependency(datagram), capture: packet.capture_time(datagram) };
+                let payload = self.form.payload(packet, payload, track, made);
                 self.send(packet, packet.marker, &rewritten, payload, own, out);
             }
             return waits.map_or(Outcome::Sent, Outcome::NeedsKeyframe);
         }
         waits.map_or(Outcome::Skipped, Outcome::NeedsKeyframe)
+    }
+
+    /// Is this packet for this subscriber? What was recovered is for one that gets plain Opus of RED and is in the middle of
+    /// it; if it comes late after all, for those that did not get it so.
+    #[inline]
+    fn takes(&mut self, packet: &Packet, of: &Publication) -> bool {
+        match packet.origin {
+            Origin::Sent => true,
+            Origin::Late => self.recovered.is_none_or(|newest| packet.index > newest),
+            Origin::Recovered => {
+                let ready = self.flowing && (self.codec == Some(packet.codec) || self.adopt(packet.codec, of));
+                let takes = ready && self.form == Form::RedPrimary;
+                if takes {
+                    self.recovered = self.recovered.max(Some(packet.index));
+                }
+                takes
+            }
+        }
     }
 
     /// Is this packet of a VP8 frame that is left out to send fewer? Changes with whole frames: down at any, up where the
@@ -294,7 +328,7 @@ impl DownStream {
         if !self.flowing || self.rewriter.layer() != Some(packet.layer) {
             self.begin(out.now, track, source);
         }
-        if self.codec != Some(packet.codec) && !self.adopt(packet.codec) {
+        if self.codec != Some(packet.codec) && !self.adopt(packet.codec, &track.publication) {
             return Outcome::NoCodec;
         }
         let Some(rewritten) = self.rewriter.rewrite(source) else { return otherwise(Outcome::Skipped) };
@@ -513,9 +547,9 @@ impl DownStream {
         let Outlet { now, line, egress } = out;
         let now = *now;
         let Some(sent) = self.history.take_for_resend(now, round_trip, sequence) else { return false };
-        let stored = track.layer(sent.layer).and_then(|layer| layer.store.get(sent.source));
-        let (Some(stored), Some(codec)) = (stored, self.codec) else { return false };
-        let descriptor = if codec == Codec::Vp8 { vp8::Descriptor::parse(stored.payload).ok() } else { None };
+        let store = track.layer(sent.layer).map(|layer| &layer.store);
+        let stored = store.and_then(|store| store.get(sent.source));
+        let (Some(store), Some(stored), Some(codec)) = (store, stored, self.codec) else { return false };
         let start = egress.buffer.len();
         let (header_len, ssrc, index) = match &self.repair {
             Some(header) => {
@@ -560,7 +594,7 @@ impl DownStream {
             }
         };
         let at = egress.buffer.len();
-        self.form.write(&mut egress.buffer, stored.payload, descriptor.as_ref(), &sent.vp8);
+        self.form.write_again(&mut egress.buffer, store, sent.source, codec, &sent.vp8);
         if egress.buffer.len() == at {
             egress.buffer.truncate(start);
             return false;

@@ -148,5 +148,9 @@ fn is_far_below(choice: Choice, request: &Request) -> bool {
 /// Bits per second of the audio a subscriber gets.
 fn audio_rate(now: Instant, downs: &Slab<crate::forward::DownTrack>, tracks: &Slab<Track>) -> u64 {
     let audio = downs.iter().filter(|(_, down)| !down.video && down.target.is_some());
-    audio.filter_map(|(_, down)| tracks.get(down.track)).map(|track| track.whole_rate(now)).sum()
+    let rate = |down: &crate::forward::DownTrack| {
+        let made_red = down.stream.as_ref().is_some_and(|stream| stream.makes_red());
+        tracks.get(down.track).map(|track| track.whole_rate(now, made_red))
+    };
+    audio.filter_map(|(_, down)| rate(down)).sum()
 }

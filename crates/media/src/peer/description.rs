@@ -211,7 +211,9 @@ impl Peer {
             let ends = |mid: &str| endings.iter().any(|ending| ending.stream.binding.mid == mid);
             free.sort_by_key(|section| ends(&section.reviewed.mid));
             let suits = |section: &mut &mut OutSection| {
-                track.codec.is_none_or(|codec| crate::forward::can_carry(&section.reviewed.codecs, codec))
+                track
+                    .codec
+                    .is_none_or(|codec| crate::forward::can_carry(&section.reviewed.codecs, codec, &track.publication))
             };
             let mut unsuitable = false;
             let found = free.into_iter().find_map(|mut section| {

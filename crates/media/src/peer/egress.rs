@@ -7,10 +7,19 @@ use super::Peer;
 use crate::api::{Datagram, Egress, Event, PeerId, TrackId};
 use crate::effects::Effects;
 use crate::forward::Outcome;
+use crate::forward::made::Made;
 use crate::line::Outlet;
 use crate::packet::Packet;
 use crate::publish::track::Track;
 use crate::slab::{Key, Slab};
+
+/// The packets of a wake-up.
+pub(crate) struct Batch<'b> {
+    pub packets: &'b [Packet],
+    pub datagrams: &'b [Datagram<'b>],
+    /// What is made of them on the way, for all peers.
+    pub made: &'b mut Made,
+}
 
 /// Packets of one track in the batch, for one down track of a peer.
 #[derive(Debug, Clone)]
@@ -36,8 +45,7 @@ impl Peer {
     pub fn forward(
         &mut self,
         now: Instant,
-        batch: &[Packet],
-        datagrams: &[Datagram<'_>],
+        batch: &mut Batch<'_>,
         tracks: &Slab<Track>,
         egress: &mut Egress,
         effects: &mut Effects,
@@ -53,9 +61,9 @@ impl Peer {
             let (Some(stream), Some(track)) = (&mut down.stream, tracks.get(down.track)) else { continue };
             let range = work.packets.start as usize..work.packets.end as usize;
             let (mut waits, mut fails) = (None, false);
-            for packet in batch.get(range).unwrap_or_default() {
-                let Some(datagram) = datagrams.get(packet.datagram as usize) else { continue };
-                match stream.forward(down.target, track, packet, datagram.payload, &mut out) {
+            for packet in batch.packets.get(range).unwrap_or_default() {
+                let Some(datagram) = batch.datagrams.get(packet.datagram as usize) else { continue };
+                match stream.forward(down.target, track, packet, datagram.payload, batch.made, &mut out) {
                     Outcome::Sent => sent += 1,
                     Outcome::Skipped => {}
                     Outcome::NeedsKeyframe(layer) => waits = Some(layer),

@@ -13,6 +13,7 @@ use crate::packet::{Fields, Layered, Packet};
 use crate::publish::clock::RemoteClock;
 use crate::publish::inbound::{Inbound, Role};
 use crate::publish::pace::Pace;
+use crate::publish::recovery::Origin;
 use crate::publish::track::Track;
 use crate::slab::{Key, Slab};
 use crate::wire::WireError;
@@ -234,10 +235,21 @@ impl Ingress {
             if codec == Codec::Vp8 && !payload.is_empty() { Some(vp8::Descriptor::parse(payload)?) } else { None };
         let descriptor = header.extension(packet, ids.dependency_descriptor).filter(|_| !payload.is_empty());
         let keyframe = vp8.map_or_else(|| codec.starts_keyframe(payload), |descriptor| descriptor.keyframe);
+        let (timestamp, marker) = (header.timestamp, header.marker);
+        let readable = !track.publication.is_encrypted();
+        let mut origin = Origin::Sent;
         if let Some(state) = track.layers.get_mut(usize::from(layer)).and_then(Option::as_mut) {
-            if !payload.is_empty() && !track.subscribers.is_empty() {
-                let (timestamp, marker) = (header.timestamp, header.marker);
+            if codec.kind() == Kind::Audio {
+                origin = state.on_sound(index, timestamp, codec == Codec::Red && readable);
+            }
+            // What was said while it was muted is nobody's, not as part of a later packet either.
+            let kept = !payload.is_empty() && !track.subscribers.is_empty() && !track.publication.muted;
+            if kept && (origin == Origin::Sent || state.store.agrees(index, codec, payload)) {
                 state.store.insert(now, index, timestamp, marker, payload, descriptor.unwrap_or_default());
+                if codec == Codec::Opus && track.publication.make_red && readable {
+                    let more = state.store.choose_before(index);
+                    state.before.on_bytes(now, more);
+                }
             }
         }
         let mut layered = None;
@@ -271,9 +283,14 @@ impl Ingress {
         }
         let dependency = descriptor.and_then(|value| range_in(packet, value));
         let captured = header.extension(packet, ids.abs_capture_time).and_then(|value| range_in(packet, value));
-        let (timestamp, marker) = (header.timestamp, header.marker);
         let fields = Fields { layer, index, timestamp, marker, codec, keyframe, vp8, layered };
-        Ok(Some(Packet::new(key, &body, dependency, fields).captured(captured)))
+        let packet = Packet::new(key, &body, dependency, fields).captured(captured).with_origin(origin);
+        if codec == Codec::Red && readable {
+            if let Some(state) = track.layers.get_mut(usize::from(layer)).and_then(Option::as_mut) {
+                state.recover(now, &packet, payload, &mut effects.recovered);
+            }
+        }
+        Ok(Some(packet))
     }
 }
 

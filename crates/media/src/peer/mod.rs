@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
-pub(crate) use egress::Work;
+pub(crate) use egress::{Batch, Work};
 
 use crate::api::{CloseReason, PeerId, PeerOptions, PeerRole, RoomId, ShardConfig, SubscriptionSettings, TrackId};
 use crate::bwe::Bwe;

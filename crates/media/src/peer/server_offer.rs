@@ -138,11 +138,11 @@ impl Peer {
             let (Some(key), Some(send)) = (section.down, &section.media.send) else { continue };
             let Some(down) = self.downs.get(key).filter(|down| down.stream.is_none()) else { continue };
             let reviewed = review.sections.iter().find(|reviewed| reviewed.mid == section.media.mid);
-            let codec = tracks.get(down.track).and_then(|track| track.codec);
+            let sent = tracks.get(down.track).and_then(|track| Some((track.codec?, &track.publication)));
             let usable = |reviewed: &&Reviewed| {
                 reviewed.client_receives
                     && !reviewed.rejected
-                    && codec.is_none_or(|codec| crate::forward::can_carry(&reviewed.codecs, codec))
+                    && sent.is_none_or(|(codec, of)| crate::forward::can_carry(&reviewed.codecs, codec, of))
             };
             match reviewed.filter(usable) {
                 Some(reviewed) => {

@@ -6,6 +6,7 @@ pub(crate) mod layers;
 pub(crate) mod nack;
 pub(crate) mod pace;
 pub(crate) mod rate;
+pub(crate) mod recovery;
 pub(crate) mod stats;
 pub(crate) mod store;
 pub(crate) mod track;

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::wire::codec::{Codec, red};
+
 const SLOTS: usize = 512;
 const FIRST_BYTES: usize = 16 * 1024;
 const MAX_BYTES: usize = 1024 * 1024;
@@ -18,6 +20,18 @@ struct Slot {
     marker: bool,
     /// Bytes of the dependency descriptor behind the payload.
     dependency: u8,
+    before: u8,
+    content: Content,
+}
+
+/// What a stored payload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    AsPublished,
+    /// The same, and it is plain Opus.
+    Opus,
+    /// Plain Opus out of a block of redundant audio: its packet was lost.
+    Recovered,
 }
 
 /// A stored packet: its payload as published (no padding), and the header fields a resend needs.
@@ -28,6 +42,9 @@ pub(crate) struct Stored<'a> {
     pub dependency: &'a [u8],
     pub timestamp: u32,
     pub marker: bool,
+    /// Which packets before it go with it where it is sent as RED (see [`red::choose`]).
+    pub before: u8,
+    pub content: Content,
 }
 
 /// A ring of payload bytes with a ring of slots over it, by packet index. Its memory follows the layer's bit rate.
@@ -70,11 +87,73 @@ impl PacketStore {
         front.copy_from_slice(payload);
         back.copy_from_slice(dependency);
         let (position, dependency) = (self.end, dependency.len() as u8);
-        let slot = Slot { index, position, len: payload.len() as u32, timestamp, marker, dependency };
-        self.end += len as u64;
+        let len = payload.len();
+        let content = Content::AsPublished;
+        let slot = Slot { index, position, len: len as u32, timestamp, marker, dependency, before: 0, content };
+        self.end += (len + usize::from(dependency)) as u64;
         if let Some(place) = self.slots.get_mut(index as usize % SLOTS) {
             *place = Some(slot);
         }
+    }
+
+    /// Keeps what was recovered of a lost packet of redundant audio.
+    pub fn insert_recovered(&mut self, now: Instant, index: u64, timestamp: u32, payload: &[u8]) {
+        self.insert(now, index, timestamp, false, payload, &[]);
+        if let Some(slot) = self.slot_mut(index) {
+            slot.content = Content::Recovered;
+        }
+    }
+
+    /// May what came late be kept in the place of what was recovered of it? Not where the two differ: what was sent under
+    /// one number is sent again as it was, or never.
+    pub fn agrees(&self, index: u64, codec: Codec, payload: &[u8]) -> bool {
+        let Some(known) = self.get(index as u32).filter(|known| known.content == Content::Recovered) else {
+            return true;
+        };
+        let plain = if codec == Codec::Red { red::primary(payload) } else { Some(0..payload.len()) };
+        plain.and_then(|place| payload.get(place)) == Some(known.payload)
+    }
+
+    /// Chooses the packets that go with this one of plain Opus where it is sent as RED, for all its subscribers and every
+    /// time alike. Gives the bytes that they add.
+    pub fn choose_before(&mut self, index: u64) -> usize {
+        let Some(own) = self.get(index as u32) else { return 0 };
+        let (timestamp, len) = (own.timestamp, own.payload.len());
+        let before =
+            self.before(index as u32).map(|found| found.map(|stored| (stored.timestamp, stored.payload.len())));
+        let chosen = red::choose(timestamp, len, before);
+        if let Some(slot) = self.slot_mut(index) {
+            (slot.before, slot.content) = (chosen, Content::Opus);
+        }
+        let lengths = before.iter().enumerate().filter_map(|(place, found)| Some((place, found.as_ref()?.1)));
+        lengths.filter(|(place, _)| chosen & (1 << place) != 0).map(|(_, len)| len + red::HEADER).sum()
+    }
+
+    /// The packets right before this one as far as they are here, newest first.
+    fn before(&self, index: u32) -> [Option<Stored<'_>>; red::MOST_BLOCKS] {
+        std::array::from_fn(|place| {
+            let stored = self.get(index.wrapping_sub(place as u32 + 1))?;
+            (stored.content == Content::Opus).then_some(stored)
+        })
+    }
+
+    /// Appends a stored packet of plain Opus as RED. False, and nothing, when it or what goes with it is not here any more.
+    pub fn write_red(&self, index: u32, out: &mut Vec<u8>, inner: u8) -> bool {
+        let Some(own) = self.get(index) else { return false };
+        let mut blocks = [None; red::MOST_BLOCKS];
+        for (place, (block, stored)) in blocks.iter_mut().zip(self.before(index)).enumerate() {
+            if own.before & (1 << place) == 0 {
+                continue;
+            }
+            let Some(stored) = stored else { return false };
+            *block = Some((own.timestamp.wrapping_sub(stored.timestamp), stored.payload));
+        }
+        red::write(out, &blocks, own.payload, inner);
+        true
+    }
+
+    fn slot_mut(&mut self, index: u64) -> Option<&mut Slot> {
+        self.slots.get_mut(index as usize % SLOTS)?.as_mut().filter(|slot| slot.index == index)
     }
 
     fn wrap(&mut self, now: Instant) {
@@ -99,7 +178,8 @@ impl PacketStore {
         let end = from + slot.len as usize;
         let (payload, dependency) =
             (self.ring.get(from..end)?, self.ring.get(end..end + usize::from(slot.dependency))?);
-        Some(Stored { payload, dependency, timestamp: slot.timestamp, marker: slot.marker })
+        let Slot { timestamp, marker, before, content, .. } = *slot;
+        Some(Stored { payload, dependency, timestamp, marker, before, content })
     }
 }
 
@@ -135,6 +215,43 @@ mod tests {
         let kept = |index| store.get(index).map(|stored| (stored.payload, stored.dependency));
         assert_eq!(kept(1), Some((&b"frame"[..], &b"descriptor"[..])));
         assert_eq!(kept(2), Some((&b"other"[..], &b""[..])));
+    }
+
+    #[test]
+    fn opus_is_made_red_with_what_was_here_when_it_came_and_the_same_again() {
+        let (mut store, start) = (PacketStore::new(), Instant::now());
+        let mut insert = |index: u64| {
+            store.insert(start, index, 960 * index as u32, false, &[index as u8; 3], &[]);
+            store.choose_before(index)
+        };
+        assert_eq!([5, 6, 8, 9].map(&mut insert), [0, 7, 7, 7]);
+        let red = |store: &PacketStore, index| {
+            let mut out = Vec::new();
+            store.write_red(index, &mut out, 111).then_some(out)
+        };
+        let eighth = red(&store, 8);
+        assert_eq!(
+            eighth.as_deref(),
+            Some(&[0x80 | 111, 0x1E, 0, 3, 111, 6, 6, 6, 8, 8, 8][..]),
+            "1920 samples before"
+        );
+        store.insert(start, 7, 960 * 7, false, &[7; 3], &[]);
+        store.choose_before(7);
+        assert_eq!(red(&store, 8), eighth, "another came late");
+        assert_eq!(red(&store, 7).map(|payload| payload.len()), Some(2 * 7 + 4));
+        fill(&mut store, start, Duration::from_millis(1), 10..500, 1000);
+        assert_eq!(red(&store, 8), None, "it was overwritten");
+    }
+
+    #[test]
+    fn what_was_recovered_is_replaced_by_what_is_the_same_alone() {
+        let (mut store, start) = (PacketStore::new(), Instant::now());
+        store.insert_recovered(start, 1, 960, b"sound");
+        assert!(store.agrees(1, Codec::Opus, b"sound") && store.agrees(1, Codec::Red, b"\x6Fsound"));
+        assert!(!store.agrees(1, Codec::Red, b"\x6Fother") && !store.agrees(1, Codec::Red, b"\xEF"));
+        assert!(store.agrees(2, Codec::Red, b"anything"));
+        store.insert(start, 2, 1920, false, b"next", &[]);
+        assert_eq!(store.choose_before(2), 0, "what is not the publisher's packet goes with no other");
     }
 
     #[test]

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 use super::clock::{Anchor, RemoteClock};
 use super::layers::{LayerMeter, TEMPORAL};
 use super::rate::RateMeter;
+use super::recovery::{Origin, Recovery};
 use super::store::PacketStore;
 use crate::api::{Kind, Publication, Quality, RoomId, TrackId};
+use crate::packet::Packet;
 use crate::slab::Key;
 use crate::speakers::Meter;
-use crate::wire::codec::{Codec, dependency};
+use crate::wire::codec::{Codec, dependency, red};
 
 pub(crate) const LAYERS: usize = 3;
 /// A layer of which nothing came for this long is not sent any more (dynacast, or the encoder gave it up).
@@ -33,6 +35,10 @@ pub(crate) struct Layer {
     pub meter: Option<Box<LayerMeter>>,
     /// What its dependency descriptors refer to.
     pub known: dependency::Known,
+    /// What is here of it, once there was redundant audio.
+    pub recovery: Option<Box<Recovery>>,
+    /// Of what goes with its packets where they are sent as RED.
+    pub before: RateMeter,
     requested: Option<Instant>,
 }
 
@@ -47,7 +53,31 @@ impl Layer {
             anchor: None,
             meter: None,
             known: dependency::Known::default(),
+            recovery: None,
+            before: RateMeter::new(now),
             requested: None,
+        }
+    }
+
+    /// Notes a packet of sound.
+    pub fn on_sound(&mut self, index: u64, timestamp: u32, redundant: bool) -> Origin {
+        if redundant {
+            self.recovery.get_or_insert_with(|| Box::new(Recovery::new(index)));
+        }
+        self.recovery.as_mut().map_or(Origin::Sent, |recovery| recovery.on_packet(index, timestamp))
+    }
+
+    /// Takes what was lost before this packet of redundant audio out of its payload, oldest first.
+    pub fn recover(&mut self, now: Instant, packet: &Packet, payload: &[u8], recovered: &mut Vec<Packet>) {
+        let Some(recovery) = &mut self.recovery else { return };
+        for (back, block) in [1, 2].into_iter().zip(red::redundant(payload)).rev() {
+            let Some((block, index)) = block.zip(packet.index.checked_sub(back)) else { continue };
+            let timestamp = packet.timestamp.wrapping_sub(block.age);
+            if !block.place.is_empty() && recovery.recover(index, timestamp) {
+                let sound = payload.get(block.place.clone()).unwrap_or_default();
+                self.store.insert_recovered(now, index, timestamp, sound);
+                recovered.push(packet.recovered(index, timestamp, &block.place));
+            }
         }
     }
 }
@@ -202,9 +232,12 @@ impl Track {
         rates
     }
 
-    /// Bits per second of everything it sends: what an audio track costs.
-    pub fn whole_rate(&self, now: Instant) -> u64 {
-        self.layer(0).map_or(0, |layer| layer.rate.bits_per_second(now))
+    /// Bits per second of everything it sends: what an audio track costs. With `made_red`, what it costs as RED.
+    pub fn whole_rate(&self, now: Instant, made_red: bool) -> u64 {
+        let rate = |layer: &Layer| {
+            layer.rate.bits_per_second(now) + if made_red { layer.before.bits_per_second(now) } else { 0 }
+        };
+        self.layer(0).map_or(0, rate)
     }
 
     /// The highest layer that is sent and not above `wanted`, else the lowest that is sent.
@@ -262,6 +295,7 @@ mod tests {
         let layer = |quality, width, height| crate::api::Layer { quality, width, height, bitrate_bps: 0 };
         let publication = Publication {
             sif_trailer: Vec::new(),
+            make_red: false,
             track: TrackId(1),
             sid: "TR_1".into(),
             stream_id: "PA_1|TR_1".into(),

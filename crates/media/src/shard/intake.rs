@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Shard;
 use crate::api::{Datagram, Egress};
 use crate::demux::{BindingRequest, Class, classify};
-use crate::peer::Work;
+use crate::peer::{Batch, Work};
 use crate::slab::Key;
 use crate::transport::Path;
 use crate::wire::rtp;
@@ -83,9 +83,11 @@ impl Shard {
                 }
             }
         });
-        if let Some(mut packet) = packet.flatten() {
-            (packet.order, packet.datagram) = (index, index);
-            self.batch.push(packet);
+        if let Some(packet) = packet.flatten() {
+            for mut packet in self.effects.recovered.drain(..).chain([packet]) {
+                (packet.order, packet.datagram) = (self.batch.len() as u32, index);
+                self.batch.push(packet);
+            }
         }
     }
 
@@ -115,16 +117,20 @@ impl Shard {
             }
         }
         let mut touched = std::mem::take(&mut self.touched);
+        let made = &mut std::mem::take(&mut self.made);
         for key in touched.drain(..) {
             let before = (egress.transmits.len(), egress.buffer.len());
             self.contain(now, key, egress, |peer, tracks, egress, effects| {
-                peer.forward(now, &batch, datagrams, tracks, egress, effects);
+                let batch = &mut Batch { packets: &batch, datagrams, made };
+                peer.forward(now, batch, tracks, egress, effects);
                 Ok(())
             });
             self.count_out(egress, before);
             drain(egress);
         }
         self.touched = touched;
+        made.clear();
+        self.made = std::mem::take(made);
         batch.clear();
         self.batch = batch;
     }

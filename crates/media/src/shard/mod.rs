@@ -19,6 +19,7 @@ use rustc_hash::FxHashMap;
 use crate::api::{CloseReason, Command, Counters, Datagram, Egress, Event, PeerId, RoomId, ShardConfig, TrackId};
 use crate::data_track::DataTrack;
 use crate::effects::Effects;
+use crate::forward::made::Made;
 use crate::packet::Packet;
 use crate::peer::{Fault, Peer};
 use crate::publish::track::Track;
@@ -53,6 +54,8 @@ pub struct Shard {
     /// Packets of the current wake-up, and the peers they go to.
     batch: Vec<Packet>,
     touched: Vec<Key>,
+    /// RED made of the current wake-up's Opus.
+    made: Made,
     /// Peers that commands gave something to send.
     dirty: Vec<Key>,
     /// Farewells of peers that commands closed.
@@ -80,6 +83,7 @@ impl Shard {
             effects: Effects::default(),
             batch: Vec::new(),
             touched: Vec::new(),
+            made: Made::default(),
             dirty: Vec::new(),
             parting: Egress::default(),
         }
@@ -209,6 +213,7 @@ impl Shard {
                 self.effects.counters.peer_panics += 1;
                 self.effects.reachable.clear();
                 self.effects.unreachable.clear();
+                self.effects.recovered.clear();
                 Fault::new(CloseReason::Internal, "an internal error, contained to this peer")
             }
         };

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod red;
 pub mod sender;
 
 use std::collections::HashMap;
@@ -65,6 +66,7 @@ pub struct World {
     pub options: PeerOptions,
     /// Of tracks still to come.
     pub sif_trailer: Vec<u8>,
+    pub make_red: bool,
 }
 
 pub const ROOM: RoomId = RoomId(1);
@@ -97,6 +99,7 @@ impl World {
             egress: Egress::default(),
             options: PeerOptions::default(),
             sif_trailer: Vec::new(),
+            make_red: false,
         }
     }
 
@@ -162,7 +165,7 @@ impl World {
         let offer_id = client.next_offer;
         client.next_offer += 1;
         let peer = client.id;
-        self.command(Command::Offer { peer, offer_id, sdp: offer.to_sdp_string() });
+        self.command(Command::Offer { peer, offer_id, sdp: red::shown(&offer.to_sdp_string()) });
         self.pump();
         result
     }
@@ -201,6 +204,7 @@ impl World {
         let peer = self.clients[index].id;
         let publication = Publication {
             sif_trailer: self.sif_trailer.clone(),
+            make_red: self.make_red,
             track: TrackId(track),
             sid: format!("TR_{track}"),
             stream_id: format!("PA_{}|TR_{track}", peer.0),
@@ -290,7 +294,8 @@ impl World {
             }
             if let Event::Answer { peer, sdp, mid_to_track, sections, .. } = event {
                 let client = self.clients.iter_mut().find(|client| client.id == *peer).unwrap();
-                let answer = SdpAnswer::from_sdp_string(sdp).unwrap_or_else(|error| panic!("{error}:\n{sdp}"));
+                let answer =
+                    SdpAnswer::from_sdp_string(&red::hidden(sdp)).unwrap_or_else(|error| panic!("{error}:\n{sdp}"));
                 let pending = client.pending.take().expect("an offer");
                 client.rtc.sdp_api().accept_answer(pending, answer).unwrap();
                 client.mid_to_track = mid_to_track.clone();
@@ -378,7 +383,7 @@ impl World {
         let write =
             RtpWrite::new(packet.payload_type.into(), packet.sequence.into(), packet.timestamp, now, packet.payload)
                 .marker(packet.marker)
-                .nackable(packet.payload_type != OPUS)
+                .nackable(![OPUS, red::RED].contains(&packet.payload_type))
                 .ext_vals(extensions);
         stream.write_rtp(write);
         let _ = client.rtc.handle_input(Input::Timeout(now));

@@ -88,6 +88,7 @@ RULES: Mapping[str, Rule] = {
     "room.max_metadata_size": _number("AURALINK_MEDIA_METADATA_BYTES", none=_BOUNDED),
     "room.max_room_name_length": _number("AURALINK_MEDIA_NAME_BYTES", none=_BOUNDED),
     "room.max_participant_identity_length": _number("AURALINK_MEDIA_NAME_BYTES", none=_BOUNDED),
+    "audio.active_red_encoding": _flag("AURALINK_MEDIA_ACTIVE_RED_ENCODING"),
     "webhook.urls": _texts("AURALINK_MEDIA_WEBHOOK_URLS"),
     "webhook.filter_params.include_events": _texts("AURALINK_MEDIA_WEBHOOK_INCLUDE"),
     "webhook.filter_params.exclude_events": _texts("AURALINK_MEDIA_WEBHOOK_EXCLUDE"),
@@ -176,6 +177,9 @@ KNOWN_BELOW: Mapping[str, frozenset[str]] = {
             "item_sample_initial",
             "item_sample_interval",
         ]
+    ),
+    "audio": frozenset(
+        ["active_level", "min_percentile", "update_interval", "smooth_intervals", "enable_loss_proxying"]
     ),
     "webhook": frozenset(["url_notifier", "resource_url_notifier"]),
     "limit": frozenset(

@@ -24,6 +24,7 @@ fn setup(kind: Kind) -> Setup {
     let now = Instant::now();
     let publication = Publication {
         sif_trailer: Vec::new(),
+        make_red: true,
         track: TrackId(1),
         sid: "TR_1".into(),
         stream_id: "PA_1|TR_1".into(),
@@ -89,7 +90,10 @@ impl Setup {
             Fields { layer: 0, index, timestamp, marker: false, codec, keyframe: true, vp8: None, layered: None };
         let packet = Packet::new(self.key, &(2..datagram.len()), descriptor.then_some(0..2), fields);
         let mut out = Outlet { now: self.now, line: &mut self.line, egress: &mut self.egress };
-        assert_eq!(stream.forward(Some(0), &self.track, &packet, &datagram, &mut out), Outcome::Sent);
+        assert_eq!(
+            stream.forward(Some(0), &self.track, &packet, &datagram, &mut Made::default(), &mut out),
+            Outcome::Sent
+        );
         self.take()
     }
 
@@ -140,7 +144,10 @@ fn the_capture_time_comes_through_unchanged_where_it_was_negotiated() {
             Fields { layer: 0, index, timestamp, marker: false, codec, keyframe: true, vp8: None, layered: None };
         let packet = Packet::new(setup.key, &(8..datagram.len()), None, fields).captured(Some(0..8));
         let mut out = Outlet { now: setup.now, line: &mut setup.line, egress: &mut setup.egress };
-        assert_eq!(stream.forward(Some(0), &setup.track, &packet, &datagram, &mut out), Outcome::Sent);
+        assert_eq!(
+            stream.forward(Some(0), &setup.track, &packet, &datagram, &mut Made::default(), &mut out),
+            Outcome::Sent
+        );
         setup.take()
     };
     let with = forward(&mut stream, 5);
@@ -162,7 +169,7 @@ fn after_a_layer_was_given_up_the_key_frame_of_the_lower_one_is_asked_for_when_t
             Fields { layer, index: ms, timestamp: 0, marker: false, codec, keyframe, vp8: None, layered: None };
         let packet = Packet::new(setup.key, &(0..PAYLOAD.len()), None, fields);
         let mut out = Outlet { now, line: &mut setup.line, egress: &mut setup.egress };
-        stream.forward(Some(target), &setup.track, &packet, PAYLOAD, &mut out)
+        stream.forward(Some(target), &setup.track, &packet, PAYLOAD, &mut Made::default(), &mut out)
     };
     assert_eq!(forward(&mut stream, 0, 2, 2, true), Outcome::Sent);
     stream.abandon_above(start, 1);
@@ -189,6 +196,58 @@ fn without_a_repair_stream_the_very_same_packet_is_sent_again() {
     // Anything else under the same sequence number would use an encryption nonce twice.
     assert_eq!(setup.resend(&mut stream, sequence), Some(first));
     assert_eq!(setup.resend(&mut stream, sequence), None, "it is on its way");
+}
+
+/// A subscriber that negotiated RED.
+fn red_stream(now: Instant) -> DownStream {
+    let mut stream = stream(Codec::Red, None, now);
+    stream.binding.codecs[0].red_inner = Some(111);
+    stream
+}
+
+#[test]
+fn red_of_our_own_is_sent_again_as_it_was_although_more_is_here_by_then() {
+    let mut setup = setup(Kind::Audio);
+    let mut stream = red_stream(setup.now);
+    let layer = setup.track.layers[0].as_mut().unwrap();
+    layer.store.insert(setup.now, 22, 960 * 22, false, PAYLOAD, &[]);
+    layer.store.choose_before(22);
+    let first = setup.forward(&mut stream, Codec::Opus, 22, false);
+    let sequence = Header::parse(&first).unwrap().sequence;
+    let layer = setup.track.layers[0].as_mut().unwrap();
+    layer.store.insert(setup.now, 21, 960 * 21, false, PAYLOAD, &[]);
+    layer.store.choose_before(21);
+    assert_eq!(setup.resend(&mut stream, sequence), Some(first));
+}
+
+#[test]
+fn what_was_recovered_is_sent_again_as_it_was_and_not_when_it_comes_late() {
+    let mut setup = setup(Kind::Audio);
+    let mut stream = stream(Codec::Opus, None, setup.now);
+    setup.forward(&mut stream, Codec::Red, 5, false);
+    let fields = |index| {
+        let (timestamp, codec) = (960 * index as u32, Codec::Red);
+        Fields { layer: 0, index, timestamp, marker: false, codec, keyframe: true, vp8: None, layered: None }
+    };
+    let carrier = Packet::new(setup.key, &(0..PAYLOAD.len()), None, fields(7));
+    let lost = carrier.recovered(6, 960 * 6, &(2..9));
+    let layer = setup.track.layers[0].as_mut().unwrap();
+    layer.store.insert_recovered(setup.now, 6, 960 * 6, &PAYLOAD[2..9]);
+    let offer = |setup: &mut Setup, stream: &mut DownStream, packet: &Packet| {
+        let mut out = Outlet { now: setup.now, line: &mut setup.line, egress: &mut setup.egress };
+        stream.forward(Some(0), &setup.track, packet, PAYLOAD, &mut Made::default(), &mut out)
+    };
+    assert_eq!(offer(&mut setup, &mut stream, &lost), Outcome::Sent);
+    let sent = setup.take();
+    let sequence = Header::parse(&sent).unwrap().sequence;
+    assert_eq!(setup.resend(&mut stream, sequence), Some(sent));
+    let late = Packet::new(setup.key, &(0..PAYLOAD.len()), None, fields(6)).with_origin(Origin::Late);
+    assert_eq!(offer(&mut setup, &mut stream, &late), Outcome::Skipped);
+    let mut other = red_stream(setup.now);
+    stream.renegotiated(other.binding.codecs.clone(), stream.binding.extensions);
+    setup.forward(&mut stream, Codec::Red, 7, false);
+    assert_eq!(offer(&mut setup, &mut stream, &late), Outcome::Skipped, "its number is used, RED or not");
+    assert_eq!(offer(&mut setup, &mut other, &late), Outcome::Sent, "to others it is new");
 }
 
 #[test]
@@ -245,7 +304,7 @@ fn picture(
             let packet = Packet::new(setup.key, &(value.len()..datagram.len()), Some(0..value.len()), fields);
             *index += 1;
             let mut out = Outlet { now: setup.now, line: &mut setup.line, egress: &mut setup.egress };
-            stream.forward(Some(target), &setup.track, &packet, &datagram, &mut out);
+            stream.forward(Some(target), &setup.track, &packet, &datagram, &mut Made::default(), &mut out);
             if !setup.egress.transmits.is_empty() {
                 sent.push((spatial, number, setup.take()));
             }
@@ -326,7 +385,10 @@ fn a_late_packet_that_is_left_out_leaves_no_number_to_wait_for() {
     };
     let packet = Packet::new(setup.key, &(0..PAYLOAD.len()), None, fields);
     let mut out = Outlet { now: setup.now, line: &mut setup.line, egress: &mut setup.egress };
-    assert_eq!(stream.forward(Some(0), &setup.track, &packet, PAYLOAD, &mut out), Outcome::Skipped);
+    assert_eq!(
+        stream.forward(Some(0), &setup.track, &packet, PAYLOAD, &mut Made::default(), &mut out),
+        Outcome::Skipped
+    );
     let filler = setup.take();
     let header = Header::parse(&filler).unwrap();
     let between = |sent: &[(u8, usize, Vec<u8>)], place: usize| Header::parse(&sent[place].2).unwrap().sequence;

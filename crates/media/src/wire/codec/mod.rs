@@ -4,6 +4,7 @@ pub mod av1;
 pub mod dependency;
 pub mod h264;
 pub mod h265;
+pub(crate) mod red;
 pub mod vp8;
 pub mod vp9;
 
