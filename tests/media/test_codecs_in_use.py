@@ -41,8 +41,16 @@ def test_a_client_is_told_and_the_engine_leaves_out_what_is_refused() -> None:
     assert [codec.mime for codec in join.client_configuration.disabled_codecs.codecs] == ["video/AV1"]
     assert [codec.mime for codec in join.client_configuration.disabled_codecs.publish] == ["video/VP9"]
     for _, options in server.engine.named("create_peer"):
-        assert options["refused_codecs"] == ["video/AV1"]
+        assert options["refused_codecs"] == ["audio/red", "video/AV1"], "RED it is not told of"
         assert options["refused_publish_codecs"] == ["video/VP9"]
+
+
+@pytest.mark.parametrize(("browser", "red"), [("Chrome", True), ("", True), ("Safari", False), ("Firefox", False)])
+def test_red_goes_to_those_who_play_it_well(browser: str, red: bool) -> None:
+    server = Server()
+    server.join("ann", about=ClientInfo(browser=browser))
+    (_, options), *_ = server.engine.named("create_peer")
+    assert ("audio/red" not in options["refused_codecs"]) is red
 
 
 def test_a_server_with_few_codecs_negotiates_no_others() -> None:

@@ -29,5 +29,10 @@ def refused(client: ClientInfo) -> Refused:
     return Refused(publish=frozenset({"video/H264"})) if phone or firefox else Refused()
 
 
+def takes_red(client: ClientInfo) -> bool:
+    """LiveKit sends these no RED, although Safari's answers accept it. They are not told: nothing is lost to them."""
+    return client.browser.lower() not in ("safari", "firefox", "firefox mobile")
+
+
 def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) if part.isdecimal() else 0 for part in text.split("."))

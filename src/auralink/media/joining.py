@@ -245,6 +245,8 @@ def _refused(room: Room, me: Participant) -> _RefusedCodecs:
     """What is not negotiated with it: by the server's settings, and because of what its client is."""
     device = devices.refused(me.client)
     off = {mime for mime in codecs.ENABLED if mime not in room.codecs}
+    if not devices.takes_red(me.client):
+        off |= {"audio/red"}
     return {"refused_codecs": sorted(off | device.codecs), "refused_publish_codecs": sorted(device.publish)}
 
 
