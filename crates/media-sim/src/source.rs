@@ -13,6 +13,9 @@ const FRAME_INTERVAL: Duration = Duration::from_micros(33_333);
 const AUDIO_INTERVAL: Duration = Duration::from_millis(20);
 /// A key frame is this much larger than an ordinary one.
 const KEY_FRAME_FACTOR: usize = 5;
+/// What a camera remembers in order to repeat it.
+const RTX_PACKETS: usize = 2_000;
+const RTX_AGE: Duration = Duration::from_secs(3);
 const VIDEO_CLOCK: u64 = 90_000;
 const AUDIO_CLOCK: u64 = 48_000;
 
@@ -125,6 +128,10 @@ impl Camera {
         }
         let mut direct = rtc.direct_api();
         let Some(stream) = direct.stream_tx_by_mid(self.mid, layer.spec.rid.map(Rid::from)) else { return };
+        if layer.frame == 0 {
+            // libwebrtc repeats what it is asked for, however much that is.
+            stream.set_rtx_cache(RTX_PACKETS, RTX_AGE, None);
+        }
         let key = std::mem::take(&mut layer.key_wanted);
         self.key_frames += u64::from(key);
         let size = layer.spec.frame_bytes(FRAME_INTERVAL) * if key { KEY_FRAME_FACTOR } else { 1 };

@@ -156,6 +156,44 @@ fn a_fifth_of_all_packets_lost_does_not_end_the_picture() {
     }
 }
 
+/// Pictures shown of 900, and the longest freeze, while a fifth is lost both ways between one of the two and the server.
+fn half_a_minute_with_a_fifth_lost(seed: u64, publisher: bool) -> (usize, Duration) {
+    let (mut world, alice, bob, _, section) = two(seed, &LayerSpec::SIMULCAST);
+    let flows = |world: &mut World| world.client(bob).video.get(&section).is_some_and(|v| v.layer() == Some(2));
+    assert!(world.run_until(SETUP, flows), "seed {seed}: the best layer flows");
+    world.run_for(Duration::from_secs(2));
+    let (bad, lossy) = (if publisher { alice } else { bob }, Loss::Random(0.2));
+    world.up(bad).config.loss = lossy;
+    world.down(bad).config.loss = lossy;
+    let from = world.now();
+    world.run_for(Duration::from_secs(30));
+    let froze = longest_freeze(&mut world, bob, &section, from);
+    let to = world.now();
+    assert!(world.up(bad).counters.lost > 100 && world.down(bad).counters.lost > 100);
+    (world.client(bob).video[&section].shown_between(from, to), froze)
+}
+
+// Now and then this client waits for one packet up to three seconds, so a single call says little.
+#[test]
+fn a_publisher_s_best_layer_is_repaired_where_a_fifth_is_lost_both_ways() {
+    let calls: Vec<_> = (601..=612).map(|seed| half_a_minute_with_a_fifth_lost(seed, true)).collect();
+    let mean = calls.iter().map(|(shown, _)| shown).sum::<usize>() / calls.len();
+    assert!(mean >= 850, "{mean} of 900 pictures: {calls:?}");
+    let frozen = calls.iter().filter(|(_, froze)| *froze > Duration::from_millis(1_500)).count();
+    assert!(frozen <= 2, "{frozen} of twelve calls froze: {calls:?}");
+}
+
+// This client asks for a packet five times within 165 ms and never again, however often its requests or the repairs are
+// lost; each packet that stays lost costs the pictures up to the next key frame.
+#[test]
+fn a_subscriber_sees_twenty_pictures_a_second_where_a_fifth_is_lost_both_ways() {
+    for seed in 601..=612 {
+        let (shown, froze) = half_a_minute_with_a_fifth_lost(seed, false);
+        assert!(shown >= 600, "seed {seed}: {shown} of 900 pictures");
+        assert!(froze <= Duration::from_secs(3), "seed {seed}: a freeze of {froze:?}");
+    }
+}
+
 #[test]
 fn key_frames_sent_in_one_burst_fit_into_the_buffer_of_a_line() {
     for (seed, queue_bytes) in (401..=406).zip([20_000, 40_000].into_iter().cycle()) {

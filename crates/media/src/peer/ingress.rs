@@ -157,6 +157,7 @@ impl Ingress {
         body: Range<usize>,
     ) -> Option<(usize, u64, Range<usize>)> {
         let stream = self.streams.get(place)?;
+        let repair = matches!(stream.role, Role::Repair { .. });
         let (place, sequence, body) = match stream.role {
             Role::Media(_) => (place, header.sequence, body),
             Role::Repair { layer } => {
@@ -183,7 +184,7 @@ impl Ingress {
                 let _ = nacks.on_gap(now, highest + 1..index);
             }
             (Some(nacks), Some(_)) => {
-                nacks.on_late(index);
+                nacks.on_late(now, index, repair);
             }
             _ => {}
         }
@@ -235,6 +236,9 @@ impl Ingress {
             if codec == Codec::Vp8 && !payload.is_empty() { Some(vp8::Descriptor::parse(payload)?) } else { None };
         let descriptor = header.extension(packet, ids.dependency_descriptor).filter(|_| !payload.is_empty());
         let keyframe = vp8.map_or_else(|| codec.starts_keyframe(payload), |descriptor| descriptor.keyframe);
+        if keyframe {
+            track.on_keyframe(layer);
+        }
         let (timestamp, marker) = (header.timestamp, header.marker);
         let readable = !track.publication.is_encrypted();
         let mut origin = Origin::Sent;

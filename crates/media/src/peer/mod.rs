@@ -253,6 +253,11 @@ impl Peer {
         Some((down, old))
     }
 
+    /// As its reports have it; a usual one before there are any.
+    pub fn round_trip(&self) -> Duration {
+        self.round_trip
+    }
+
     /// Chooses the layer of a down track anew. Gives the layer whose key frame it now needs: none before the peer can
     /// decrypt one, as it would be lost and the next not be asked for that soon.
     pub fn retarget(&mut self, down: Key, track: &Track) -> Option<u8> {

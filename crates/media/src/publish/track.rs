@@ -19,6 +19,9 @@ const LAYER_SILENCE: Duration = Duration::from_millis(1500);
 /// Least time between key frame requests, by layer (LiveKit's).
 const KEYFRAME_SPACING: [Duration; LAYERS] =
     [Duration::from_millis(500), Duration::from_millis(1000), Duration::from_millis(1000)];
+/// A request without a key frame after this and a round trip was lost, or its answer was: encoders take a frame's time,
+/// and libwebrtc's hears requests closer than this as one.
+const UNANSWERED: Duration = Duration::from_millis(300);
 /// A quality nobody wants any more is given up after this: subscribers come and go with every resized tile.
 const LOWER_AFTER: Duration = Duration::from_secs(5);
 
@@ -39,7 +42,14 @@ pub(crate) struct Layer {
     pub recovery: Option<Box<Recovery>>,
     /// Of what goes with its packets where they are sent as RED.
     pub before: RateMeter,
-    requested: Option<Instant>,
+    requested: Option<KeyframeRequest>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct KeyframeRequest {
+    at: Instant,
+    /// A key frame came since.
+    answered: bool,
 }
 
 impl Layer {
@@ -206,16 +216,29 @@ impl Track {
     }
 
     /// May the publisher be asked for a key frame of this layer now? Counts as asking. Gives the SSRC to ask about.
-    pub fn request_keyframe(&mut self, now: Instant, layer: u8) -> Option<u32> {
+    /// `round_trip` is the publisher's.
+    pub fn request_keyframe(&mut self, now: Instant, layer: u8, round_trip: Duration) -> Option<u32> {
         // A stream with all layers has one encoder, and one key frame for all.
         let layer = if self.svc { 0 } else { layer };
         let spacing = *KEYFRAME_SPACING.get(usize::from(layer))?;
         let state = self.layers.get_mut(usize::from(layer))?.as_mut()?;
-        if state.requested.is_some_and(|at| now.saturating_duration_since(at) < spacing) {
+        let early = |request: &KeyframeRequest| {
+            let least = if request.answered { spacing } else { spacing.min(UNANSWERED + round_trip) };
+            now.saturating_duration_since(request.at) < least
+        };
+        if state.requested.as_ref().is_some_and(early) {
             return None;
         }
-        state.requested = Some(now);
+        state.requested = Some(KeyframeRequest { at: now, answered: false });
         Some(state.ssrc)
+    }
+
+    /// A key frame of a layer arrived, or a part of it.
+    pub fn on_keyframe(&mut self, layer: u8) {
+        let state = self.layers.get_mut(usize::from(layer)).and_then(Option::as_mut);
+        if let Some(request) = state.and_then(|state| state.requested.as_mut()) {
+            request.answered = true;
+        }
     }
 
     /// Bits per second of each layer that is being sent, with its temporal layers up to each.
@@ -291,6 +314,8 @@ mod tests {
     use crate::api::{PeerId, Source};
     use crate::slab::Slab;
 
+    const ROUND_TRIP: Duration = Duration::from_millis(40);
+
     fn video() -> Track {
         let layer = |quality, width, height| crate::api::Layer { quality, width, height, bitrate_bps: 0 };
         let publication = Publication {
@@ -317,11 +342,26 @@ mod tests {
     #[test]
     fn key_frame_requests_are_merged_for_half_a_second_on_the_low_layer() {
         let (mut track, start) = (video(), Instant::now());
-        assert_eq!(track.request_keyframe(start, 0), None, "nothing was sent yet");
+        assert_eq!(track.request_keyframe(start, 0, ROUND_TRIP), None, "nothing was sent yet");
         track.on_packet(start, 0, 77, 100, 0);
-        assert_eq!(track.request_keyframe(start, 0), Some(77));
-        assert_eq!(track.request_keyframe(start + Duration::from_millis(400), 0), None);
-        assert_eq!(track.request_keyframe(start + Duration::from_millis(500), 0), Some(77));
+        assert_eq!(track.request_keyframe(start, 0, ROUND_TRIP), Some(77));
+        track.on_keyframe(0);
+        assert_eq!(track.request_keyframe(start + Duration::from_millis(400), 0, ROUND_TRIP), None);
+        assert_eq!(track.request_keyframe(start + Duration::from_millis(500), 0, ROUND_TRIP), Some(77));
+    }
+
+    #[test]
+    fn a_request_without_an_answer_is_repeated_sooner() {
+        let (mut track, start) = (video(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        track.on_packet(start, 2, 77, 100, 0);
+        assert_eq!(track.request_keyframe(start, 2, ROUND_TRIP), Some(77));
+        assert_eq!(track.request_keyframe(at(330), 2, ROUND_TRIP), None);
+        assert_eq!(track.request_keyframe(at(340), 2, ROUND_TRIP), Some(77));
+        assert_eq!(track.request_keyframe(at(1_200), 2, Duration::from_secs(4)), None, "a long way takes its time");
+        track.on_keyframe(2);
+        assert_eq!(track.request_keyframe(at(1_330), 2, ROUND_TRIP), None);
+        assert_eq!(track.request_keyframe(at(1_340), 2, ROUND_TRIP), Some(77));
     }
 
     #[test]
@@ -356,7 +396,7 @@ mod tests {
         assert!(!track.on_layered(start, 0, (1, 2), 300, true));
         assert_eq!(track.best_alive(2), Some(1));
         assert_eq!(track.rates(start).map(|rate| rate.is_some()), [true, true, false]);
-        assert_eq!(track.request_keyframe(start, 1), Some(1), "of the one stream there is");
+        assert_eq!(track.request_keyframe(start, 1, ROUND_TRIP), Some(1), "of the one stream there is");
         track.on_layered(later, 0, (0, 0), 100, true);
         assert!(track.note_silence(later));
         assert_eq!(track.best_alive(2), Some(0));

@@ -288,10 +288,9 @@ impl Shard {
 
     fn request_keyframe(&mut self, now: Instant, key: Key, layer: u8, egress: &mut Egress) {
         let Some(track) = self.tracks.get_mut(key) else { return };
-        let Some(ssrc) = track.request_keyframe(now, layer) else { return };
-        if let Some(publisher) = self.peers.get_mut(track.publisher) {
-            publisher.send_picture_loss(ssrc, egress, &mut self.effects);
-        }
+        let Some(publisher) = self.peers.get_mut(track.publisher) else { return };
+        let Some(ssrc) = track.request_keyframe(now, layer, publisher.round_trip()) else { return };
+        publisher.send_picture_loss(ssrc, egress, &mut self.effects);
     }
 
     fn send_parting(&mut self, egress: &mut Egress) {
