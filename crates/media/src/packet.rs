@@ -23,6 +23,8 @@ pub(crate) struct Packet {
     capture_start: u16,
     capture_len: u8,
     pub layer: u8,
+    /// Of the publisher: what index and timestamp belong to.
+    pub ssrc: u32,
     pub index: u64,
     pub timestamp: u32,
     pub marker: bool,
@@ -64,6 +66,7 @@ impl Layered {
 /// What [`Packet::new`] is made of besides positions.
 pub(crate) struct Fields {
     pub layer: u8,
+    pub ssrc: u32,
     pub index: u64,
     pub timestamp: u32,
     pub marker: bool,
@@ -89,6 +92,7 @@ impl Packet {
             capture_start: 0,
             capture_len: 0,
             layer: fields.layer,
+            ssrc: fields.ssrc,
             index: fields.index,
             timestamp: fields.timestamp,
             marker: fields.marker,

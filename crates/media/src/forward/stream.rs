@@ -72,6 +72,8 @@ pub(crate) struct DownStream {
     pub(super) rewriter: Rewriter,
     /// The rewriter's numbers are another source's: the next packet begins a run.
     source_changed: bool,
+    /// Of the publisher, whose numbers the rewriter's run has.
+    source: u32,
     /// Packets of the rewriter's layer are being sent (not: paused, or before the first key frame).
     pub(super) flowing: bool,
     history: History,
@@ -105,6 +107,7 @@ impl DownStream {
             repair_index: 1,
             rewriter: Rewriter::new(binding.first_timestamp),
             source_changed: false,
+            source: 0,
             flowing: false,
             history: History::new(now, video),
             room_at: None,
@@ -213,6 +216,10 @@ impl DownStream {
             self.flowing = false;
             return Outcome::Skipped;
         };
+        if packet.ssrc != self.source && self.rewriter.layer() == Some(packet.layer) {
+            // Its numbers have nothing to do with those before: mapped alike, they would be used twice.
+            self.change_source();
+        }
         if !self.takes(packet, &track.publication) {
             return Outcome::Skipped;
         }
@@ -231,14 +238,14 @@ impl DownStream {
         let mut waits = None;
         if packet.layer == target && current != Some(target) {
             if packet.keyframe {
-                self.begin(out.now, track, &source);
+                self.begin(out.now, track, &source, packet.ssrc);
             } else {
                 self.room_at = self.room_at.filter(|at| out.now < *at);
                 waits = Some(target).filter(|_| self.room_at.is_none());
             }
         } else if current.is_none() && packet.keyframe && packet.layer < target {
             // Any picture is better than none until the wanted layer's key frame is there.
-            self.begin(out.now, track, &source);
+            self.begin(out.now, track, &source, packet.ssrc);
         }
         if self.current_layer() == Some(packet.layer) {
             if self.codec != Some(packet.codec) && !self.adopt(packet.codec, &track.publication) {
@@ -326,7 +333,7 @@ impl DownStream {
             return otherwise(Outcome::Skipped);
         }
         if !self.flowing || self.rewriter.layer() != Some(packet.layer) {
-            self.begin(out.now, track, source);
+            self.begin(out.now, track, source, packet.ssrc);
         }
         if self.codec != Some(packet.codec) && !self.adopt(packet.codec, &track.publication) {
             return Outcome::NoCodec;
@@ -412,7 +419,7 @@ impl DownStream {
         }
     }
 
-    fn begin(&mut self, now: Instant, track: &Track, source: &Source) {
+    fn begin(&mut self, now: Instant, track: &Track, source: &Source, ssrc: u32) {
         if self.rewriter.layer().is_some_and(|layer| layer > source.layer) {
             // Nobody goes back behind the key frame: repairs of the larger layer would only fill the line that was too
             // narrow for it.
@@ -427,7 +434,7 @@ impl DownStream {
         };
         self.rewriter.begin(source, timestamp);
         self.room_at = None;
-        self.source_changed = false;
+        (self.source, self.source_changed) = (ssrc, false);
         self.flowing = true;
     }
 

@@ -287,7 +287,7 @@ impl Ingress {
         }
         let dependency = descriptor.and_then(|value| range_in(packet, value));
         let captured = header.extension(packet, ids.abs_capture_time).and_then(|value| range_in(packet, value));
-        let fields = Fields { layer, index, timestamp, marker, codec, keyframe, vp8, layered };
+        let fields = Fields { layer, ssrc, index, timestamp, marker, codec, keyframe, vp8, layered };
         let packet = Packet::new(key, &body, dependency, fields).captured(captured).with_origin(origin);
         if codec == Codec::Red && readable {
             if let Some(state) = track.layers.get_mut(usize::from(layer)).and_then(Option::as_mut) {

@@ -86,8 +86,17 @@ impl Setup {
     fn forward(&mut self, stream: &mut DownStream, codec: Codec, index: u64, descriptor: bool) -> Vec<u8> {
         let datagram = [&[0xDD, 0xDD][..], PAYLOAD].concat();
         let timestamp = 960 * index as u32;
-        let fields =
-            Fields { layer: 0, index, timestamp, marker: false, codec, keyframe: true, vp8: None, layered: None };
+        let fields = Fields {
+            layer: 0,
+            ssrc: 1,
+            index,
+            timestamp,
+            marker: false,
+            codec,
+            keyframe: true,
+            vp8: None,
+            layered: None,
+        };
         let packet = Packet::new(self.key, &(2..datagram.len()), descriptor.then_some(0..2), fields);
         let mut out = Outlet { now: self.now, line: &mut self.line, egress: &mut self.egress };
         assert_eq!(
@@ -140,8 +149,17 @@ fn the_capture_time_comes_through_unchanged_where_it_was_negotiated() {
     let datagram = [&captured[..], PAYLOAD].concat();
     let mut forward = |stream: &mut DownStream, index| {
         let (codec, timestamp) = (Codec::Opus, 960 * index as u32);
-        let fields =
-            Fields { layer: 0, index, timestamp, marker: false, codec, keyframe: true, vp8: None, layered: None };
+        let fields = Fields {
+            layer: 0,
+            ssrc: 1,
+            index,
+            timestamp,
+            marker: false,
+            codec,
+            keyframe: true,
+            vp8: None,
+            layered: None,
+        };
         let packet = Packet::new(setup.key, &(8..datagram.len()), None, fields).captured(Some(0..8));
         let mut out = Outlet { now: setup.now, line: &mut setup.line, egress: &mut setup.egress };
         assert_eq!(
@@ -165,8 +183,17 @@ fn after_a_layer_was_given_up_the_key_frame_of_the_lower_one_is_asked_for_when_t
     let mut stream = stream(codec, Some(101), start);
     let mut forward = |stream: &mut DownStream, ms: u64, layer: u8, target: u8, keyframe: bool| {
         let now = start + Duration::from_millis(ms);
-        let fields =
-            Fields { layer, index: ms, timestamp: 0, marker: false, codec, keyframe, vp8: None, layered: None };
+        let fields = Fields {
+            layer,
+            ssrc: 1,
+            index: ms,
+            timestamp: 0,
+            marker: false,
+            codec,
+            keyframe,
+            vp8: None,
+            layered: None,
+        };
         let packet = Packet::new(setup.key, &(0..PAYLOAD.len()), None, fields);
         let mut out = Outlet { now, line: &mut setup.line, egress: &mut setup.egress };
         stream.forward(Some(target), &setup.track, &packet, PAYLOAD, &mut Made::default(), &mut out)
@@ -184,6 +211,36 @@ fn after_a_layer_was_given_up_the_key_frame_of_the_lower_one_is_asked_for_when_t
     stream.abandon_above(start + Duration::from_millis(250), 1);
     assert_eq!(forward(&mut stream, 260, 1, 1, true), Outcome::Sent);
     assert!(!stream.waits_for_room());
+}
+
+#[test]
+fn a_publisher_that_takes_another_ssrc_is_forwarded_on_and_no_number_is_used_twice() {
+    let mut setup = setup(Kind::Audio);
+    setup.track.codec = Some(Codec::Opus);
+    let mut stream = stream(Codec::Opus, None, setup.now);
+    let start = setup.now;
+    let mut sent: Vec<(u16, u32)> = Vec::new();
+    // From one SSRC to the next its numbers go back, ahead, and back again; between them 20 ms pass, as before.
+    let runs = [(1, 1_000), (2, 40), (1, 1_003), (3, 60_000), (2, 41)];
+    for (number, (ssrc, index)) in
+        runs.iter().flat_map(|(ssrc, first)| (0..5).map(move |i| (*ssrc, first + i))).enumerate()
+    {
+        let now = start + Duration::from_millis(20 * number as u64);
+        let timestamp = 960 * index as u32 + 777_777 * ssrc;
+        let codec = Codec::Opus;
+        let fields =
+            Fields { layer: 0, ssrc, index, timestamp, marker: false, codec, keyframe: true, vp8: None, layered: None };
+        let packet = Packet::new(setup.key, &(0..PAYLOAD.len()), None, fields);
+        let mut out = Outlet { now, line: &mut setup.line, egress: &mut setup.egress };
+        let outcome = stream.forward(Some(0), &setup.track, &packet, PAYLOAD, &mut Made::default(), &mut out);
+        assert_eq!(outcome, Outcome::Sent);
+        let header = Header::parse(&setup.take()).unwrap();
+        sent.push((header.sequence, header.timestamp));
+    }
+    for pair in sent.windows(2) {
+        assert_eq!(pair[1].0, pair[0].0.wrapping_add(1), "{sent:?}");
+        assert_eq!(pair[1].1, pair[0].1.wrapping_add(960), "{sent:?}");
+    }
 }
 
 #[test]
@@ -227,7 +284,7 @@ fn what_was_recovered_is_sent_again_as_it_was_and_not_when_it_comes_late() {
     setup.forward(&mut stream, Codec::Red, 5, false);
     let fields = |index| {
         let (timestamp, codec) = (960 * index as u32, Codec::Red);
-        Fields { layer: 0, index, timestamp, marker: false, codec, keyframe: true, vp8: None, layered: None }
+        Fields { layer: 0, ssrc: 1, index, timestamp, marker: false, codec, keyframe: true, vp8: None, layered: None }
     };
     let carrier = Packet::new(setup.key, &(0..PAYLOAD.len()), None, fields(7));
     let lost = carrier.recovered(6, 960 * 6, &(2..9));
@@ -300,7 +357,8 @@ fn picture(
             layer.store.insert(setup.now, *index, 3000, marker, PAYLOAD, &value);
             let keyframe = frame.starts_keyframe();
             let (layer, codec) = (0, Codec::Av1);
-            let fields = Fields { layer, index: *index, timestamp: 3000, marker, codec, keyframe, vp8: None, layered };
+            let fields =
+                Fields { layer, ssrc: 1, index: *index, timestamp: 3000, marker, codec, keyframe, vp8: None, layered };
             let packet = Packet::new(setup.key, &(value.len()..datagram.len()), Some(0..value.len()), fields);
             *index += 1;
             let mut out = Outlet { now: setup.now, line: &mut setup.line, egress: &mut setup.egress };
@@ -375,6 +433,7 @@ fn a_late_packet_that_is_left_out_leaves_no_number_to_wait_for() {
     let layered = Some(Layered::Targets(frame, layer.known.version));
     let fields = Fields {
         layer: 0,
+        ssrc: 1,
         index: held,
         timestamp: 3000,
         marker: false,
