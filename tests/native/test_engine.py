@@ -144,7 +144,8 @@ def test_commands_for_a_shard_that_does_not_keep_up_are_refused_but_closing_is_n
     engine.inject_fault(0, "stall", seconds=1.0)
 
     def fill() -> None:
-        for _ in range(20_000):
+        # More than two full queues: the shard may have taken one, with the order to stand still in it.
+        for _ in range(50_000):
             engine.limit_bandwidth(1, 0)
 
     with pytest.raises(_native.EngineFull):
