@@ -49,6 +49,8 @@ class Results:
     """Row name: packets per CPU-second of a bare relay: sendmmsg and GSO at the row's rate, and GSO flat out."""
     joins: dict[str, dict[str, Report]] = field(default_factory=dict)
     sdk_joins: dict[str, Report] = field(default_factory=dict)
+    churn: dict[str, Report] = field(default_factory=dict)
+    """Server name: newcomers, ten joining at any time."""
     failures: list[str] = field(default_factory=list)
     steered: bool = False
     """The kernel's work for receivers was done on the generator's core."""
@@ -90,6 +92,12 @@ class Bench:
                 report = self._against(f"joins, {name}", start, "join", options)
                 if report:
                     self.results.joins.setdefault(name, {})[str(at_once)] = report
+            self._say(f"joins, as many as it takes: {name}")
+            options = ["--at-once", "10", "--seconds", str(self._effort.seconds)]
+            options += ["--warm-up", str(self._effort.warm_up_s)]
+            report = self._against(f"joins, as many as it takes, {name}", start, "churn", options)
+            if report:
+                self.results.churn[name] = report
             self._say(f"joins with the official Python SDK: {name}")
             try:
                 with start() as server:

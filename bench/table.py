@@ -41,6 +41,8 @@ def markdown(machine: Machine, results: Results, rows: list[Row], minutes: float
         "",
         *_joins(results),
         "",
+        *_churn(results),
+        "",
         *_memory(results),
     ]
     if results.failures:
@@ -126,6 +128,22 @@ def _joins(results: Results) -> list[str]:
             sdk = results.sdk_joins.get(name, {}).get(at_once)
             missing = f" ({report['incomplete']} incomplete)" if report["incomplete"] else ""
             lines.append(_line([name, at_once + missing, *cells, _pair(sdk) if sdk else "-"]))
+    return lines
+
+
+def _churn(results: Results) -> list[str]:
+    lines = ["## Joins in a second, ten joining at any time, each until its first media packet", ""]
+    lines += [_line(["server", "joins/s", "server CPU ms a join", "ms until media p50 / p95", "remarks"])]
+    lines += [_line(["---"] * 5)]
+    for name, report in results.churn.items():
+        said = [f"server {report['server_cpu_share']:.0%} busy"]
+        if report["generator_cpu_share"] > FULL:
+            said.append("the generator was the limit")
+        if report["gave_up"]:
+            said.append(f"{report['gave_up']} gave up: {report['first_error'] or 'too slow'}")
+        times = f"{report['playing_ms_p50']:.0f} / {report['playing_ms_p95']:.0f}"
+        cells = [f"{report['joins_per_s']:.0f}", f"{report['server_cpu_ms_per_join']:.1f}", times, "; ".join(said)]
+        lines.append(_line([name, *cells]))
     return lines
 
 

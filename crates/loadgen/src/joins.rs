@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use crate::args::Args;
-use crate::client::{Client, Role};
+use crate::client::{Client, Role, Target};
 use crate::fleet::Fleet;
 use crate::inbound::percentile;
 use crate::io;
 use crate::json::Json;
 use crate::load;
+use crate::media::VideoShape;
 use crate::sdp::Kind;
 
 pub const OPTIONS: &[&str] = &[
@@ -64,6 +65,32 @@ impl Milestones {
     }
 }
 
+/// Somebody who only listens and watches.
+pub fn joiner(number: u32, shape: VideoShape) -> Role {
+    let identity = format!("joiner-{number}");
+    Role { identity, subscribe: true, publish: Vec::new(), shape, phase: Duration::ZERO, check_every: 1, number }
+}
+
+/// Brings a publisher into the room and waits until it sends.
+pub fn publish(
+    fleet: &mut Fleet,
+    target: &Target,
+    shape: VideoShape,
+    kinds: Vec<Kind>,
+    timeout: Duration,
+) -> Result<(), String> {
+    let identity = "publisher".to_owned();
+    let role =
+        Role { identity, subscribe: false, publish: kinds, shape, phase: Duration::ZERO, check_every: 1, number: 0 };
+    let place = fleet.join(target, role)?;
+    let sending =
+        |fleet: &Fleet| fleet.clients[place].as_ref().is_some_and(|p| p.tracks.iter().all(|track| track.sent > 10));
+    if fleet.run_until(Instant::now() + timeout, sending) {
+        return Ok(());
+    }
+    Err(format!("the publisher did not come up: {:?}", fleet.errors))
+}
+
 pub fn run(args: &Args) -> Result<Json, String> {
     let target = load::target(args)?;
     let shape = load::shape(args)?;
@@ -75,29 +102,15 @@ pub fn run(args: &Args) -> Result<Json, String> {
     if let Some(core) = args.optional("core")? {
         io::pin(core).map_err(|error| format!("pin to core {core}: {error}"))?;
     }
-    let role = |number: u32, publish: Vec<Kind>| Role {
-        identity: format!("joiner-{number}"),
-        subscribe: publish.is_empty(),
-        publish,
-        shape,
-        phase: Duration::ZERO,
-        check_every: 1,
-        number,
-    };
     let mut fleet = Fleet::new()?;
-    let publisher = fleet.join(&target, role(0, vec![Kind::Audio, Kind::Video]))?;
-    let sending =
-        |fleet: &Fleet| fleet.clients[publisher].as_ref().is_some_and(|p| p.tracks.iter().all(|track| track.sent > 10));
-    if !fleet.run_until(Instant::now() + timeout, sending) {
-        return Err(format!("the publisher did not come up: {:?}", fleet.errors));
-    }
+    publish(&mut fleet, &target, shape, vec![Kind::Audio, Kind::Video], timeout)?;
     let mut milestones = Milestones::default();
     let mut incomplete = 0;
     let mut number = 1;
     while number <= joins {
         let wave = at_once.min(joins + 1 - number);
         let places: Vec<usize> = (number..number + wave)
-            .map(|number| fleet.join(&target, role(number, Vec::new())))
+            .map(|number| fleet.join(&target, joiner(number, shape)))
             .collect::<Result<_, _>>()?;
         let playing =
             |fleet: &Fleet, place: usize| fleet.clients[place].as_ref().is_none_or(|c| c.inbound.first_frame.is_some());

@@ -2,6 +2,7 @@
 #![expect(clippy::indexing_slicing, reason = "a measuring tool: an index out of range should end the run at once")]
 
 mod args;
+mod churn;
 mod client;
 mod fleet;
 mod inbound;
@@ -23,9 +24,10 @@ use std::process::ExitCode;
 use args::Args;
 use json::Json;
 
-const USAGE: &str = "usage: auralink-loadgen run|join|udp --option value ...
+const USAGE: &str = "usage: auralink-loadgen run|join|churn|udp --option value ...
   run   a room under steady load
   join  join times, one at a time or several at once
+  churn joins in a second, as many as the server takes
   udp   the raw UDP limit of this machine for the same shape of sends";
 
 fn main() -> ExitCode {
@@ -48,6 +50,7 @@ fn command(words: &[String]) -> Result<Json, String> {
     match name.as_str() {
         "run" => load::run(&Args::parse(options, load::OPTIONS)?),
         "join" => joins::run(&Args::parse(options, joins::OPTIONS)?),
+        "churn" => churn::run(&Args::parse(options, churn::OPTIONS)?),
         "udp" => raw::run(&Args::parse(options, raw::OPTIONS)?),
         _ => Err(USAGE.to_owned()),
     }
