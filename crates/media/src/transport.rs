@@ -6,12 +6,15 @@
 //! Order of calls: [`Transport::new`], then [`Transport::set_remote`] once the peer's description is known (again when
 //! its ICE credentials change), then datagrams. Binding requests before that must be dropped, not queued: answered late
 //! and in a burst they make Chromium nominate seconds later.
+//!
+//! libwebrtc nominates a way to an ICE-lite server with its second check, 50 to 100 ms after its ClientHello, and the
+//! `Rtc` sends no DTLS before that. So its packets are taken from it until then and go where the peer's DTLS came from.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
@@ -23,6 +26,7 @@ use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, IceCreds, Input, Output, Rtc, RtcConfig};
 
 use crate::api::{Channel, Egress, Proto, Transmit};
+use crate::demux::{BindingRequest, Class, classify};
 use crate::wire::srtp::Profile;
 
 /// Binding requests handed to the `Rtc` and not answered yet; more than this are of no use.
@@ -135,9 +139,11 @@ pub(crate) enum Write {
 
 pub(crate) struct Transport {
     rtc: Rtc,
-    keys: KeySlot,
+    tap: SharedTap,
     checks: VecDeque<Check>,
+    /// What the peer nominated; before that, where its newest DTLS came from.
     path: Option<Path>,
+    nominated: bool,
     remote_ufrag: String,
     /// By [`Channel`] as index.
     channels: [Option<ChannelId>; 3],
@@ -151,8 +157,8 @@ impl Transport {
     /// # Errors
     /// When the library refuses a candidate of ours; the text says why.
     pub fn new(now: Instant, identity: &Identity, ufrag: &str, password: &str, offers: bool) -> Result<Self, String> {
-        let keys = KeySlot::default();
-        HANDOVER.set(Some(keys.clone()));
+        let tap = SharedTap::default();
+        HANDOVER.set(Some(tap.clone()));
         let mut rtc = RtcConfig::new()
             .set_crypto_provider(Arc::new(tapped_provider()))
             .set_dtls_cert(identity.certificate.clone())
@@ -170,9 +176,10 @@ impl Transport {
         }
         let mut transport = Transport {
             rtc,
-            keys,
+            tap,
             checks: VecDeque::new(),
             path: None,
+            nominated: false,
             remote_ufrag: String::new(),
             channels: [None; 3],
             timeout: now,
@@ -250,12 +257,15 @@ impl Transport {
         egress: &mut Egress,
         events: &mut Vec<TransportEvent>,
     ) {
-        if let Some(request) = crate::demux::BindingRequest::parse(datagram) {
+        if let Some(request) = BindingRequest::parse(datagram) {
             if self.checks.len() == MAX_UNANSWERED {
                 self.checks.pop_front();
             }
             let check = Check { transaction: request.transaction, path: from, nominates: request.nominates };
             self.checks.push_back(check);
+        } else if !self.nominated && classify(datagram) == Class::Dtls {
+            self.select(from, events);
+            self.tap.lock().early = true;
         }
         let (destination, proto) = (local_end(from), protocol(from.proto));
         // What does not parse is not from the peer, or is of no use: ICE and DTLS repeat themselves.
@@ -290,8 +300,19 @@ impl Transport {
                 Err(error) => self.fail(error.to_string(), events),
             }
         }
-        if let Some(keying) = self.keys.lock().ok().and_then(|mut slot| slot.take()) {
-            events.push(TransportEvent::Keys(keying));
+        let mut tap = self.tap.lock();
+        let (keying, packets) = (tap.keying.take(), std::mem::take(&mut tap.packets));
+        drop(tap);
+        if let Some(path) = self.path {
+            packets.iter().for_each(|packet| send(packet, path, egress));
+        }
+        events.extend(keying.map(TransportEvent::Keys));
+    }
+
+    fn select(&mut self, path: Path, events: &mut Vec<TransportEvent>) {
+        if self.path != Some(path) {
+            self.path = Some(path);
+            events.push(TransportEvent::Selected(path));
         }
     }
 
@@ -305,18 +326,17 @@ impl Transport {
         let path = match self.answered(datagram, destination) {
             Some(check) => {
                 events.push(TransportEvent::Reachable(check.path.address));
-                if check.nominates && self.path != Some(check.path) {
-                    self.path = Some(check.path);
-                    events.push(TransportEvent::Selected(check.path));
+                if check.nominates {
+                    self.select(check.path, events);
+                    self.nominated = true;
+                    self.tap.lock().early = false;
                 }
                 check.path
             }
             // DTLS goes where our media goes; the library's own choice may lag behind a move of the client.
             None => self.path.unwrap_or(Path { proto: Proto::Udp, address: destination }),
         };
-        let start = egress.buffer.len();
-        egress.buffer.extend_from_slice(datagram);
-        egress.transmits.push(Transmit { proto: path.proto, destination: path.address, start, len: datagram.len() });
+        send(datagram, path, egress);
     }
 
     /// The binding request that this success response answers.
@@ -390,6 +410,12 @@ impl Transport {
     }
 }
 
+fn send(datagram: &[u8], path: Path, egress: &mut Egress) {
+    let start = egress.buffer.len();
+    egress.buffer.extend_from_slice(datagram);
+    egress.transmits.push(Transmit { proto: path.proto, destination: path.address, start, len: datagram.len() });
+}
+
 /// Where the `Rtc` believes it lives. The candidates of the description are written by us (advertised addresses), so
 /// these only have to agree with [`local_end`]; documentation prefixes, so that they can be nobody's.
 const LOCAL_ENDS: [(SocketAddr, Proto); 4] =
@@ -408,12 +434,36 @@ fn protocol(proto: Proto) -> Protocol {
     }
 }
 
-/// Where the DTLS tap leaves the keys for their [`Transport`].
-type KeySlot = Arc<Mutex<Option<Keying>>>;
+/// What the DTLS tap takes for its [`Transport`].
+#[derive(Default)]
+struct Tap {
+    keying: Option<Keying>,
+    /// Nothing is nominated yet: the `Rtc` would keep DTLS packets back.
+    early: bool,
+    packets: Vec<Vec<u8>>,
+}
+
+/// Both ends are on one thread; the lock is there because the library wants a DTLS instance that may be sent.
+#[derive(Clone, Default)]
+struct SharedTap(Arc<Mutex<Tap>>);
+
+impl SharedTap {
+    fn lock(&self) -> MutexGuard<'_, Tap> {
+        // A panic in between ends the peer; what is in there is whole all the same.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps key material out of debug output.
+impl fmt::Debug for SharedTap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedTap")
+    }
+}
 
 thread_local! {
     /// Set around `RtcConfig::build`, which makes the DTLS instance: the provider is static and cannot carry it.
-    static HANDOVER: RefCell<Option<KeySlot>> = const { RefCell::new(None) };
+    static HANDOVER: RefCell<Option<SharedTap>> = const { RefCell::new(None) };
 }
 
 fn crypto() -> &'static CryptoProvider {
@@ -443,9 +493,9 @@ impl DtlsProvider for TapProvider {
         version: DtlsVersion,
         mtu: Option<usize>,
     ) -> Result<Box<dyn DtlsInstance>, CryptoError> {
-        let slot = HANDOVER.take().ok_or_else(|| CryptoError::Other("no owner for the keys".to_owned()))?;
+        let tap = HANDOVER.take().ok_or_else(|| CryptoError::Other("no owner for the keys".to_owned()))?;
         let inner = crypto().dtls_provider.new_dtls(certificate, now, version, mtu)?;
-        Ok(Box::new(TapInstance { inner, slot: Keyhole(slot), now }))
+        Ok(Box::new(TapInstance { inner, tap, now }))
     }
 
     fn is_test(&self) -> bool {
@@ -453,20 +503,11 @@ impl DtlsProvider for TapProvider {
     }
 }
 
-/// Keeps key material out of debug output.
-struct Keyhole(KeySlot);
-
-impl fmt::Debug for Keyhole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Keyhole")
-    }
-}
-
-/// A DTLS instance whose SRTP keys go to us and to nobody else.
+/// A DTLS instance whose SRTP keys go to us and to nobody else, and early its packets too.
 #[derive(Debug)]
 struct TapInstance {
     inner: Box<dyn DtlsInstance>,
-    slot: Keyhole,
+    tap: SharedTap,
     now: Instant,
 }
 
@@ -483,14 +524,21 @@ impl DtlsInstance for TapInstance {
         let active = self.inner.is_active();
         match self.inner.poll_output(buffer) {
             DtlsOutput::KeyingMaterial(material, profile) => {
-                if let (Some(profile), Ok(mut slot)) = (known_profile(profile), self.slot.0.lock()) {
-                    *slot = Some(Keying { profile, material: material.as_ref().to_vec(), active });
+                if let Some(profile) = known_profile(profile) {
+                    self.tap.lock().keying = Some(Keying { profile, material: material.as_ref().to_vec(), active });
                 }
-                // Swallowed. "Come back at once" makes the Rtc poll again for what is behind it.
-                DtlsOutput::Timeout(self.now)
             }
-            other => other,
+            DtlsOutput::Packet(packet) => {
+                let mut tap = self.tap.lock();
+                if !tap.early {
+                    return DtlsOutput::Packet(packet);
+                }
+                tap.packets.push(packet.to_vec());
+            }
+            other => return other,
         }
+        // Swallowed. "Come back at once" makes the Rtc poll again for what is behind it.
+        DtlsOutput::Timeout(self.now)
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), DtlsImplError> {
