@@ -6,7 +6,6 @@ import structlog
 from livekit.protocol.models import DisconnectReason, RoomEndReason, SubscriptionError
 from livekit.protocol.rtc import (
     LeaveRequest,
-    MediaSectionsRequirement,
     SessionDescription,
     SignalResponse,
     StreamState,
@@ -56,6 +55,8 @@ class EngineReports:
                 me.offered(sections)
                 answer = SessionDescription(type="answer", sdp=sdp, id=offer_id, mid_to_track_id=mid_to_track)
                 me.send(SignalResponse(answer=answer))
+                if me.section_requests:
+                    me.section_requests.answered()
                 if me.offers:
                     for candidate in me.candidates.new_in(sdp):
                         me.send(candidate)
@@ -73,8 +74,8 @@ class EngineReports:
             case ("offer", _, offer_id, sdp, mid_to_track) if me.offers:
                 me.offers.made(offer_id, room.candidate_choices.apply(me.identity, sdp), mid_to_track)
             case ("sections_needed", _, audio, video):
-                need = MediaSectionsRequirement(num_audios=audio, num_videos=video)
-                me.send(SignalResponse(media_sections_requirement=need))
+                if me.section_requests:
+                    me.section_requests.needed(audio, video)
             case ("section_freed", _):
                 me.sent_less()
             case ("subscribed", _, track_id):

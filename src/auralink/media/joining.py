@@ -23,12 +23,12 @@ from livekit.protocol.rtc import (
 
 from auralink.kit.errors import AuraError, InvalidInput, NotFound
 from auralink.media import codecs, devices, dynacast, membership
-from auralink.media.freed_sections import FreedSections
 from auralink.media.ice_servers import IceServers
 from auralink.media.limits import Limits
 from auralink.media.participant import Connection, Participant
 from auralink.media.room import Room
 from auralink.media.rooms import Rooms
+from auralink.media.section_requests import SectionRequests
 from auralink.media.server_offers import ServerOffers
 from auralink.media.session import Session
 from auralink.media.sids import new_sid
@@ -101,7 +101,7 @@ class Joining:
             me.subscriber_primary = me.grant.can_subscribe and me.client.protocol >= SUBSCRIBER_PRIMARY
             room.engine.create_peer(me.peer, room.id, "publisher", **_refused(room, me))
         else:
-            me.freed = FreedSections(self._later, me.send)
+            me.section_requests = SectionRequests(self._later, me.send)
         room.engine.create_peer(
             me.receiver,
             room.id,

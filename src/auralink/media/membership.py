@@ -44,7 +44,7 @@ def remove(room: Room, me: Participant, reason: "DisconnectReason", *, tell_othe
         publishing.end(room, track, leaving=True)
     del room.participants[me.identity]
     room.speakers.left(me)
-    for renegotiation in (me.offers, me.freed):
+    for renegotiation in (me.offers, me.section_requests):
         if renegotiation:
             renegotiation.close()
     for sid in list(me.subscriptions):

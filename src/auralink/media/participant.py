@@ -18,9 +18,9 @@ from livekit.protocol.models import (
 from livekit.protocol.rtc import AddTrackRequest, ConnectionQualityInfo, SignalResponse, SignalTarget
 
 from auralink.media.engine import KindName, OfferedSection, QualityName
-from auralink.media.freed_sections import FreedSections
 from auralink.media.missed import Missed
 from auralink.media.resume_cuts import ResumeCuts
+from auralink.media.section_requests import SectionRequests
 from auralink.media.server_offers import ServerOffers
 from auralink.media.server_rpc import ServerCalls
 from auralink.media.tokens import VideoGrant
@@ -140,8 +140,8 @@ class Participant:
     """None while the client is between two signal connections."""
     offers: ServerOffers | None = None
     """Of the connection it receives on, where that is another one (the dual path, `/rtc`)."""
-    freed: FreedSections | None = None
-    """On the single path, of a client that can be asked for an offer."""
+    section_requests: SectionRequests | None = None
+    """On the single path, where the client offers."""
     candidates: Candidates = field(default_factory=lambda: Candidates(SignalTarget.PUBLISHER))
     """Of the connection it publishes on."""
     missed: Missed = field(default_factory=Missed)
@@ -236,8 +236,10 @@ class Participant:
 
     def sent_less(self) -> None:
         """An m-line carries nothing any more: the client learns it from the next offer, the server's or its own."""
-        if renegotiation := self.offers or self.freed:
-            renegotiation.changed()
+        if self.offers:
+            self.offers.changed()
+        if self.section_requests:
+            self.section_requests.freed()
 
     def takes(self, other: "Participant") -> bool:
         """Is it subscribed to anything of `other`?"""

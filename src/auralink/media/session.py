@@ -96,6 +96,8 @@ class Session:
 
     def offer(self, description: SessionDescription) -> None:
         if self._fits(description):
+            if self.me.section_requests:
+                self.me.section_requests.offered()
             self.room.engine.offer(self.me.peer, description.id, description.sdp)
 
     def _answer(self, description: SessionDescription) -> None:

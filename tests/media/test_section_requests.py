@@ -1,6 +1,6 @@
-"""The single path: what a client that offers itself is told when it gets less; engine and clock are scripted."""
+"""The single path: when a client that offers itself is asked for an offer; engine and clock are scripted."""
 
-from livekit.protocol.rtc import SignalRequest, UpdateSubscription
+from livekit.protocol.rtc import SessionDescription, SignalRequest, UpdateSubscription
 from tests.media.scripted import Client, Server
 from tests.media.test_rooms import publish
 
@@ -62,3 +62,42 @@ def test_who_left_is_asked_for_nothing() -> None:
     bob.handle(SignalRequest(leave={}))
     server.clock.advance(1)
     assert asked(client) == []
+
+
+def test_one_request_is_under_way_at_a_time() -> None:
+    server = Server()
+    bob, client = server.join("bob")
+    server.reports.handle(("sections_needed", bob.me.peer, 1, 0))
+    server.reports.handle(("sections_needed", bob.me.peer, 0, 2))
+    assert asked(client) == [(1, 0)], "its offer has to come and be answered first"
+    bob.handle(SignalRequest(offer=SessionDescription(type="offer", sdp="v=0", id=1)))
+    server.reports.handle(("answer", bob.me.peer, 1, "v=0", {}, []))
+    assert asked(client) == [(1, 0)], "the engine says anew what is missing after an offer"
+    server.reports.handle(("sections_needed", bob.me.peer, 0, 2))
+    assert asked(client) == [(1, 0), (0, 2)]
+
+
+def test_a_client_that_waits_for_its_answer_is_not_asked_for_another_offer() -> None:
+    server = Server()
+    bob, client = server.join("bob")
+    bob.handle(SignalRequest(offer=SessionDescription(type="offer", sdp="v=0", id=1)))
+    server.reports.handle(("section_freed", bob.me.peer))
+    server.clock.advance(1)
+    assert asked(client) == []
+    server.reports.handle(("answer", bob.me.peer, 1, "v=0", {}, []))
+    server.clock.advance(1)
+    assert asked(client) == [], "the answer said it"
+    server.reports.handle(("section_freed", bob.me.peer))
+    server.clock.advance(1)
+    assert asked(client) == [(0, 0)]
+
+
+def test_a_client_that_does_not_offer_is_asked_again() -> None:
+    server = Server()
+    bob, client = server.join("bob")
+    server.reports.handle(("sections_needed", bob.me.peer, 0, 0))
+    server.reports.handle(("sections_needed", bob.me.peer, 1, 1))
+    server.reports.handle(("sections_needed", bob.me.peer, 1, 0))
+    assert asked(client) == [(0, 0)], "the m-lines there are would do"
+    server.clock.advance(5)
+    assert asked(client) == [(0, 0), (2, 1)]
