@@ -37,6 +37,8 @@ class Row:
     """Publishers subscribe to each other; there are no other subscribers."""
     packets_per_frame: int = PACKETS_PER_FRAME
     fps: int = FRAMES_PER_S
+    rooms: int = 1
+    """As many rooms of this shape at once."""
     group: str = "main"
     long_only: bool = False
 
@@ -47,6 +49,7 @@ class Row:
 
     def options(self) -> list[str]:
         return [
+            *("--rooms", str(self.rooms)),
             *("--publishers", str(self.publishers), "--subscribers", str(self.subscribers)),
             *("--meeting", str(self.meeting).lower(), "--publish", self.publish),
             *(
@@ -68,14 +71,14 @@ class Row:
                 self.receivers,
                 self.packets_per_frame,
                 VIDEO_PAYLOAD + OVERHEAD,
-                self.publishers * self.fps,
+                self.rooms * self.publishers * self.fps,
                 video_per_s / total,
             ),
             Shape(
                 self.receivers,
                 1,
                 AUDIO_PAYLOAD + OVERHEAD,
-                self.publishers * AUDIO_PACKETS_PER_S,
+                self.rooms * self.publishers * AUDIO_PACKETS_PER_S,
                 audio_per_s / total,
             ),
         ]
@@ -104,6 +107,12 @@ ROWS = [
     Row("flat: video 1 to 500", 1, 500, "video", fps=3, group="flat"),
     # About half of what one core forwards: what latency is promised for.
     Row("half load: audio 10 to 200", 10, 200, "audio", group="half"),
+    Row("half load: 6 meetings of 10, audio and video", 10, 0, "both", meeting=True, rooms=6, group="half"),
+    Row("half load: 18 audio rooms of 10", 10, 0, "audio", meeting=True, rooms=18, group="half"),
+    # The same rooms, as many as LiveKit carries with about half of a core.
+    Row("LiveKit's half load: 1 meeting of 10, audio and video", 10, 0, "both", meeting=True, group="half"),
+    Row("LiveKit's half load: 7 audio rooms of 10", 10, 0, "audio", meeting=True, rooms=7, group="half"),
+    # One frame is 700 packets here: sending it alone takes longer than the 2 ms that are promised.
     Row("half load: video 1 to 140, four times the rate", 1, 140, "video", packets_per_frame=5, fps=240, group="half"),
     # More than one core forwards.
     Row("saturated: video 1 to 300, five times the rate", 1, 300, "video", packets_per_frame=50, group="saturated"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from bench import loopback
 from bench.measure import Bench, Effort
-from bench.rows import ROWS
+from bench.rows import AUDIO_PACKETS_PER_S, ROWS, Row
 from bench.servers import Server, ServerError
 
 
@@ -43,3 +43,11 @@ def test_loopback_is_as_before_after_a_run_that_failed(tmp_path: Path) -> None:
 def test_a_kernel_without_steering_is_told(tmp_path: Path) -> None:
     with pytest.raises(loopback.SteeringError, match="cannot steer"), loopback.delivered_on(1, tmp_path / "none" / "x"):
         pytest.fail("nothing was steered")
+
+
+def test_the_raw_relay_sends_what_the_publishers_of_all_rooms_send() -> None:
+    row = Row("rooms", publishers=3, subscribers=0, publish="audio", meeting=True, rooms=4)
+    options = row.options()
+    assert options[options.index("--rooms") + 1] == "4"
+    [shape] = row.shapes()
+    assert (shape.frames_per_s, shape.destinations) == (4 * 3 * AUDIO_PACKETS_PER_S, 2)

@@ -1,4 +1,4 @@
-//! `run`: a room under steady load, measured over one window.
+//! `run`: one or several rooms of one shape under steady load, measured over one window.
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ pub const OPTIONS: &[&str] = &[
     "key",
     "secret",
     "room",
+    "rooms",
     "publishers",
     "subscribers",
     "meeting",
@@ -34,8 +35,9 @@ pub const OPTIONS: &[&str] = &[
     "server-core",
 ];
 
-/// Who is in the room.
+/// Who is in each room.
 struct Plan {
+    rooms: u32,
     publishers: u32,
     subscribers: u32,
     /// Publishers subscribe to each other.
@@ -48,6 +50,7 @@ struct Plan {
 impl Plan {
     fn read(args: &Args) -> Result<Plan, String> {
         Ok(Plan {
+            rooms: args.get("rooms", 1)?,
             publishers: args.get("publishers", 1)?,
             subscribers: args.get("subscribers", 1)?,
             meeting: args.get("meeting", false)?,
@@ -57,35 +60,34 @@ impl Plan {
         })
     }
 
-    fn roles(&self) -> Vec<Role> {
-        let publishers = (0..self.publishers).map(|number| Role {
-            identity: format!("publisher-{number}"),
-            publish: self.publish.clone(),
-            subscribe: self.meeting,
-            shape: self.shape,
-            phase: self.phase(number),
-            check_every: self.check_every,
-            number,
-        });
-        let subscribers = (self.publishers..self.publishers + self.subscribers).map(|number| Role {
-            identity: format!("subscriber-{number}"),
-            publish: Vec::new(),
-            subscribe: true,
-            shape: self.shape,
-            phase: Duration::ZERO,
-            check_every: self.check_every,
-            number,
-        });
-        publishers.chain(subscribers).collect()
+    /// Room and role of everybody, in the order of joining.
+    fn roles(&self) -> Vec<(u32, Role)> {
+        let in_room = self.publishers + self.subscribers;
+        (0..self.rooms * in_room).map(|number| (number / in_room, self.role(number))).collect()
     }
 
-    /// Publishers are independent in reality: their frames fall between each other's.
+    fn role(&self, number: u32) -> Role {
+        let in_room = self.publishers + self.subscribers;
+        let (room, place) = (number / in_room, number % in_room);
+        let publishes = place < self.publishers;
+        Role {
+            identity: format!("{}-{number}", if publishes { "publisher" } else { "subscriber" }),
+            publish: if publishes { self.publish.clone() } else { Vec::new() },
+            subscribe: !publishes || self.meeting,
+            shape: self.shape,
+            phase: if publishes { self.phase(room * self.publishers + place) } else { Duration::ZERO },
+            check_every: self.check_every,
+            number,
+        }
+    }
+
+    /// Publishers are independent in reality: their frames fall between each other's. `number` counts those of all rooms.
     fn phase(&self, number: u32) -> Duration {
         let interval = match self.publish.first() {
             Some(Kind::Audio) => Duration::from_millis(20),
             _ => Duration::from_secs(1) / self.shape.fps.max(1),
         };
-        interval * number / self.publishers.max(1)
+        interval * number / (self.publishers * self.rooms).max(1)
     }
 
     fn streams_per(&self, client: &Client) -> usize {
@@ -169,7 +171,8 @@ fn join_all(
     patience: Duration,
 ) -> Result<bool, String> {
     let deadline = Instant::now() + patience;
-    for role in plan.roles() {
+    for (room, role) in plan.roles() {
+        let target = &Target { room: room_name(target, plan.rooms, room), ..target.clone() };
         // Publishers come one by one and are sending before the next joins, so that later joins meet running media.
         let publisher = !role.publish.is_empty();
         let place = fleet.join(target, role)?;
@@ -187,6 +190,10 @@ fn join_all(
     Ok(fleet.run_until(deadline, |fleet| {
         fleet.alive().all(|client| client.inbound.streams_playing() >= plan.streams_per(client))
     }))
+}
+
+fn room_name(target: &Target, rooms: u32, room: u32) -> String {
+    if rooms > 1 { format!("{}-{room}", target.room) } else { target.room.clone() }
 }
 
 fn snapshot(fleet: &Fleet, plan: &Plan, server_pid: Option<u32>, server_core: Option<usize>) -> Snapshot {
@@ -300,4 +307,28 @@ pub fn joins(fleet: &Fleet) -> Json {
         ("first_packet_ms", part(&|client| client.inbound.first_packet)),
         ("first_frame_ms", part(&|client| client.inbound.first_frame)),
     ])
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_room_has_publishers_and_subscribers_of_its_own_whose_frames_fall_between_each_others() {
+        let words =
+            ["--rooms", "3", "--publishers", "2", "--subscribers", "1", "--publish", "audio"].map(str::to_owned);
+        let plan = Plan::read(&Args::parse(&words, OPTIONS).unwrap()).unwrap();
+        let roles = plan.roles();
+        let rooms: Vec<u32> = roles.iter().map(|(room, _)| *room).collect();
+        assert_eq!(rooms, [0, 0, 0, 1, 1, 1, 2, 2, 2]);
+        assert!(roles.iter().all(|(_, role)| role.subscribe == role.publish.is_empty()));
+        let publishers: Vec<&Role> =
+            roles.iter().map(|(_, role)| role).filter(|role| !role.publish.is_empty()).collect();
+        let phases: Vec<u128> = publishers.iter().map(|role| role.phase.as_micros()).collect();
+        assert_eq!(phases, [0, 3_333, 6_666, 10_000, 13_333, 16_666]);
+        let identities: std::collections::HashSet<&str> =
+            roles.iter().map(|(_, role)| role.identity.as_str()).collect();
+        assert_eq!(identities.len(), 9);
+    }
 }

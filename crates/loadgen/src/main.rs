@@ -25,7 +25,7 @@ use args::Args;
 use json::Json;
 
 const USAGE: &str = "usage: auralink-loadgen run|join|churn|udp --option value ...
-  run   a room under steady load
+  run   one or several rooms under steady load
   join  join times, one at a time or several at once
   churn joins in a second, as many as the server takes
   udp   the raw UDP limit of this machine for the same shape of sends";
