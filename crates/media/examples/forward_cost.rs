@@ -2,13 +2,17 @@
 //!
 //! `cargo run --release -p auralink-media --example forward_cost`. Each line is the best and the median of several
 //! rounds, in nanoseconds of this thread's CPU time per packet sent, the publisher's side included.
+//!
+//! The lines that say "cold" have what the kernel does in a server: between two subscribers other memory is worked on,
+//! so that what a subscriber's packets need has left the nearer caches when its turn comes. They are the median of the
+//! wake-ups, by the clock, less the time of that other work.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "../tests/common/mod.rs"]
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use auralink_media::api::*;
 use common::*;
@@ -17,6 +21,14 @@ use str0m::media::Mid;
 /// Datagrams per wake-up: a video frame, or what came in together.
 const BATCH: usize = 10;
 const ROUNDS: usize = 7;
+/// Between two packets of the publisher: within what one peer may send in a second.
+const APART: Duration = Duration::from_micros(100);
+
+/// Memory that is read and written between two subscribers: about what sending a frame to one makes the kernel touch.
+const OTHER_BYTES: usize = 32 * 1024;
+/// Every place of it is used again only after so much else that it has left the second-level cache.
+const OTHER_MEMORY: usize = 64 * 1024 * 1024;
+const CACHE_LINE: usize = 64;
 
 struct Setup {
     world: World,
@@ -57,12 +69,12 @@ fn setup(kind: Kind, subscribers: usize, streams: usize) -> Setup {
     Setup { world, publisher, mids }
 }
 
-/// Datagrams as the publisher's client encrypts them, in sending order.
-fn datagrams(setup: &mut Setup, kind: Kind, size: usize, count: usize, first: u64) -> Vec<Vec<u8>> {
+/// Datagrams as the publisher's client encrypts them, in sending order, `per_batch` of one stream after the other.
+fn datagrams(setup: &mut Setup, kind: Kind, size: usize, count: usize, first: u64, per_batch: usize) -> Vec<Vec<u8>> {
     let mut made = Vec::new();
     for number in 0..count as u64 {
         // A batch is of one stream, as a video frame is.
-        let mid = setup.mids[(number as usize / BATCH) % setup.mids.len()];
+        let mid = setup.mids[(number as usize / per_batch) % setup.mids.len()];
         let sequence = first + number;
         let part = number % BATCH as u64;
         let (payload_type, payload) = match kind {
@@ -72,7 +84,7 @@ fn datagrams(setup: &mut Setup, kind: Kind, size: usize, count: usize, first: u6
         let packet = Rtp { payload_type, sequence, timestamp: sequence as u32, marker: false, payload, level: None };
         setup.world.write_rtp(setup.publisher, mid, None, packet);
         // The client's pacer is not what is measured.
-        setup.world.now += Duration::from_micros(100);
+        setup.world.now += APART;
         made.append(&mut setup.world.take_outbox(setup.publisher));
     }
     made.retain(|datagram| datagram[0] >= 128);
@@ -86,7 +98,8 @@ fn measure(kind: Kind, size: usize, subscribers: usize, streams: usize) {
     let mut costs = Vec::new();
     let mut egress = Egress::default();
     for round in 0..=ROUNDS {
-        let mut made = datagrams(&mut setup, kind, size, per_round, (round * per_round) as u64);
+        let mut now = setup.world.now;
+        let mut made = datagrams(&mut setup, kind, size, per_round, (round * per_round) as u64, BATCH);
         let before = setup.world.shard.counters().rtp_forwarded;
         let mut batches: Vec<Vec<Datagram<'_>>> = made
             .chunks_mut(BATCH)
@@ -94,7 +107,8 @@ fn measure(kind: Kind, size: usize, subscribers: usize, streams: usize) {
             .collect();
         let start = cpu_ns();
         for batch in &mut batches {
-            setup.world.shard.receive(setup.world.now, batch, &mut egress);
+            now += APART * BATCH as u32;
+            setup.world.shard.receive(now, batch, &mut egress);
             egress.clear();
         }
         let spent = cpu_ns() - start;
@@ -113,6 +127,64 @@ fn measure(kind: Kind, size: usize, subscribers: usize, streams: usize) {
     );
 }
 
+/// Work of somebody else between the turns of two subscribers.
+struct Others {
+    memory: Vec<u8>,
+    at: usize,
+}
+
+impl Others {
+    /// Gives how long it took.
+    fn work(&mut self) -> Duration {
+        let begun = Instant::now();
+        for line in self.memory[self.at..self.at + OTHER_BYTES].chunks_exact_mut(CACHE_LINE) {
+            line[0] = line[0].wrapping_add(1);
+        }
+        self.at = (self.at + OTHER_BYTES) % OTHER_MEMORY;
+        begun.elapsed()
+    }
+}
+
+/// The same with cold caches; `per_batch` packets of one stream in a wake-up.
+fn measure_cold(kind: Kind, size: usize, subscribers: usize, streams: usize, per_batch: usize) {
+    let mut setup = setup(kind, subscribers, streams);
+    let per_round = (100_000 / subscribers).max(per_batch * streams) / per_batch * per_batch;
+    let source: std::net::SocketAddr = setup.world.clients[setup.publisher].address;
+    let mut others = Others { memory: vec![1; OTHER_MEMORY], at: 0 };
+    let mut egress = Egress::default();
+    let mut costs = Vec::new();
+    for round in 0..=ROUNDS {
+        let first = (round * per_round) as u64;
+        let mut now = setup.world.now;
+        let mut made = datagrams(&mut setup, kind, size, per_round, first, per_batch);
+        for chunk in made.chunks_mut(per_batch) {
+            let mut batch: Vec<Datagram<'_>> =
+                chunk.iter_mut().map(|payload| Datagram { proto: Proto::Udp, source, payload }).collect();
+            now += APART * per_batch as u32;
+            let (mut sent, mut elsewhere) = (0, Duration::ZERO);
+            let begun = Instant::now();
+            setup.world.shard.receive_draining(now, &mut batch, &mut egress, &mut |egress| {
+                sent += egress.transmits.len();
+                egress.clear();
+                elsewhere += others.work();
+            });
+            let spent = begun.elapsed().saturating_sub(elsewhere);
+            egress.clear();
+            if round > 0 && sent == per_batch * subscribers {
+                costs.push(spent.as_nanos() as f64 / sent as f64);
+            }
+        }
+    }
+    assert!(costs.len() > per_round / per_batch * ROUNDS / 2, "{} wake-ups", costs.len());
+    costs.sort_by(f64::total_cmp);
+    println!(
+        "{size:5} B  {subscribers:4} subscribers  {streams:3} streams, cold, {per_batch:2} at once: median {:4.0} ns, \
+         90th percentile {:4.0} ns per forwarded packet",
+        costs[costs.len() / 2],
+        costs[costs.len() * 9 / 10],
+    );
+}
+
 /// CPU time of this thread. The kernel brings it up to date at every switch and tick, so only long spans mean anything.
 fn cpu_ns() -> u64 {
     std::thread::yield_now();
@@ -127,4 +199,7 @@ fn main() {
         }
         measure(kind, size, 20, 20);
     }
+    measure_cold(Kind::Video, 1100, 500, 1, BATCH);
+    measure_cold(Kind::Audio, 80, 500, 1, 1);
+    measure_cold(Kind::Audio, 80, 50, 10, 1);
 }
