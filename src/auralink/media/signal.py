@@ -13,6 +13,7 @@ from livekit.protocol.models import DisconnectReason
 from livekit.protocol.rtc import JoinRequest, LeaveRequest, SignalRequest, SignalResponse
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import Message
 
 from auralink.kit.errors import AuraError
 from auralink.media.encoding import Encoder
@@ -125,7 +126,8 @@ class SignalConnection:
         self._encoder = encoder
         self._queue = SignalQueue(joining.limits)
         self._pace = Pace(joining.limits.requests_burst, joining.limits.requests_per_s)
-        self._closing = asyncio.Event()
+        self._closed = False
+        self._silence: asyncio.Timeout | None = None
         self._code = _NORMAL
         self._json = False
 
@@ -137,6 +139,7 @@ class SignalConnection:
             if session is not None:
                 await self._read(session)
         finally:
+            self._silence = None
             if session is not None:
                 self._joining.signal_lost(session, connection)
             self._close()
@@ -160,7 +163,7 @@ class SignalConnection:
         return session
 
     def _send(self, message: SignalResponse) -> None:
-        if self._closing.is_set():
+        if self._closed:
             return
         encoded = json_format.MessageToJson(message, indent=None) if self._json else self._encoder.encode(message)
         if not self._queue.put(encoded):
@@ -170,9 +173,12 @@ class SignalConnection:
 
     def _close(self) -> None:
         """After what is queued has been sent."""
-        if not self._closing.is_set():
-            self._closing.set()
-            self._queue.end()
+        if self._closed:
+            return
+        self._closed = True
+        self._queue.end()
+        if self._silence and not self._silence.expired():
+            self._silence.reschedule(0)  # wakes the reader
 
     async def _write(self) -> None:
         while (message := await self._queue.get()) is not None:
@@ -182,28 +188,21 @@ class SignalConnection:
                 await self._socket.send_bytes(message)
 
     async def _read(self, session: Session) -> None:
-        closing = asyncio.create_task(self._closing.wait(), name="signal-closing")
-        try:
-            while not self._closing.is_set():
-                request = await self._next(closing)
-                if request is None:
-                    return
-                session.handle(request)
-                if wait := self._pace.take():
-                    await asyncio.wait({closing}, timeout=wait)
-        finally:
-            closing.cancel()
+        """Until the connection is over, whoever ends it, or the client falls silent."""
+        clock = asyncio.get_running_loop().time
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SILENCE_S) as self._silence:
+                while not self._closed:
+                    self._silence.reschedule(clock() + _SILENCE_S)
+                    request = self._request(await self._socket.receive())
+                    if request is None:
+                        return
+                    session.handle(request)
+                    if wait := self._pace.take():
+                        await asyncio.sleep(wait)
 
-    async def _next(self, closing: "asyncio.Task[bool]") -> SignalRequest | None:
-        """The next request; None when the connection is over, whoever ended it."""
-        receive = asyncio.ensure_future(self._socket.receive())
-        done, _ = await asyncio.wait({receive, closing}, timeout=_SILENCE_S, return_when=asyncio.FIRST_COMPLETED)
-        if receive not in done:
-            receive.cancel()
-            with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
-                await receive
-            return None
-        message = receive.result()
+    def _request(self, message: Message) -> SignalRequest | None:
+        """None when nothing more comes, or nothing of use."""
         if message["type"] != "websocket.receive":
             return None
         try:
