@@ -549,11 +549,11 @@ impl DownStream {
     }
 
     /// Sends a packet again: on the repair stream where there is one (RFC 4588), else the very same packet.
-    /// Not sooner than a round trip after the time before, which may still be on its way.
-    pub fn resend(&mut self, track: &Track, sequence: u16, round_trip: Duration, out: &mut Outlet<'_>) -> bool {
+    /// Not before `soonest` after the time before, which may still be on its way.
+    pub fn resend(&mut self, track: &Track, sequence: u16, soonest: Duration, out: &mut Outlet<'_>) -> bool {
         let Outlet { now, line, egress } = out;
         let now = *now;
-        let Some(sent) = self.history.take_for_resend(now, round_trip, sequence) else { return false };
+        let Some(sent) = self.history.take_for_resend(now, soonest, sequence) else { return false };
         let store = track.layer(sent.layer).map(|layer| &layer.store);
         let stored = store.and_then(|store| store.get(sent.source));
         let (Some(store), Some(stored), Some(codec)) = (store, stored, self.codec) else { return false };
