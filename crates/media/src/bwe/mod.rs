@@ -3,9 +3,11 @@
 //! The delay-gradient detector and the loss rule follow draft-ietf-rmcat-gcc-02. Two things differ because an SFU cannot
 //! make up media to fill the line: the estimate starts optimistic (most lines carry a call), and while less is sent than
 //! was estimated it may grow towards what the subscriber would like, so that the next higher layer itself is the probe.
-//! After a rise that congested the line, the next attempt waits longer (back-off).
+//! After a rise that congested the line, the next attempt waits longer (back-off). Rates are what arrives: loss that no
+//! lower rate would mend (see `line_loss`) lowers nothing, and what is repaired for it is paid for by it.
 
 mod delay;
+mod line_loss;
 pub(crate) mod probe;
 mod queue;
 mod rate;
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::wire::twcc::Outcome;
 use delay::{DelayDetector, Usage};
+use line_loss::LineLoss;
 use queue::QueueDelay;
 use rate::{BusyRate, LossWindow, RateWindow};
 
@@ -59,9 +62,14 @@ pub struct Bwe {
     acked: RateWindow,
     busy: BusyRate,
     loss: LossWindow,
+    line_loss: LineLoss,
+    /// The fullest queue since the loss was judged last.
+    fullest_ms: f64,
     updated: Option<Instant>,
     decreased: Option<Instant>,
     hold_until: Option<Instant>,
+    /// The line is not probed before.
+    rest_until: Option<Instant>,
     backoff: Duration,
     rising_since: Option<Instant>,
     /// What the line delivered when it was last full.
@@ -70,6 +78,8 @@ pub struct Bwe {
     /// What the subscriber is given, and whether a probe comes on top of it.
     given_bps: u64,
     probed: bool,
+    /// What is lost of all sent until then is the prober's to judge.
+    probed_until: Option<Instant>,
 }
 
 impl Default for Bwe {
@@ -88,15 +98,19 @@ impl Bwe {
             acked: RateWindow::default(),
             busy: BusyRate::default(),
             loss: LossWindow::default(),
+            line_loss: LineLoss::default(),
+            fullest_ms: 0.0,
             updated: None,
             decreased: None,
             hold_until: None,
+            rest_until: None,
             backoff: FIRST_BACKOFF,
             rising_since: None,
             limit_bps: None,
             congested: false,
             given_bps: 0,
             probed: false,
+            probed_until: None,
         }
     }
 
@@ -128,13 +142,36 @@ impl Bwe {
         } else if told < before {
             self.estimate_bps = told;
             self.hold_until = Some(now + FIRST_BACKOFF);
+            self.rest_until = self.hold_until;
         }
         self.estimate_bps < before
     }
 
-    /// May the line be tried for more now?
-    pub fn may_rise(&self, now: Instant) -> bool {
-        !self.congested && self.hold_until.is_none_or(|until| now >= until) && self.queue.millis() <= STANDING_QUEUE_MS
+    /// May the line be probed for more now? How soon again is the prober's to know; growth by guessing waits longer.
+    pub fn may_probe(&self, now: Instant) -> bool {
+        !self.congested && self.rest_until.is_none_or(|until| now >= until) && self.queue.millis() <= STANDING_QUEUE_MS
+    }
+
+    /// Share of what is sent that the line loses whatever the rate, 0..=1.
+    pub fn line_loss(&self) -> f64 {
+        self.line_loss.share()
+    }
+
+    /// Is it to be tested whether loss depends on the rate? Gives what is sent, in bits per second.
+    pub fn loss_to_test(&self) -> Option<u64> {
+        let lost = self.line_loss.in_doubt()?;
+        // What is lost is sent again.
+        Some((self.given_bps as f64 / (1.0 - lost.min(0.5))) as u64)
+    }
+
+    /// A test sent `ratio` times as much, and this share of it was lost.
+    pub fn on_loss_tested(&mut self, now: Instant, ratio: f64, share: f64) {
+        self.line_loss.on_tested(now, ratio, share);
+    }
+
+    /// A test of the loss could not tell.
+    pub fn on_loss_untold(&mut self, now: Instant) {
+        self.line_loss.on_untold(now);
     }
 
     /// A probe was carried at this rate.
@@ -153,7 +190,10 @@ impl Bwe {
     }
 
     /// Tells whether a probe runs. What it does to the line says nothing against what was carried without it.
-    pub fn set_probed(&mut self, probed: bool) {
+    pub fn set_probed(&mut self, now: Instant, probed: bool) {
+        if probed || self.probed {
+            self.probed_until = Some(now);
+        }
         self.probed = probed;
     }
 
@@ -174,7 +214,7 @@ impl Bwe {
         for outcome in outcomes {
             let fresh = self.decreased.is_none_or(|decreased| outcome.sent > decreased);
             answers |= fresh;
-            if fresh {
+            if fresh && self.probed_until.is_none_or(|until| outcome.sent > until) {
                 self.loss.on_packet(outcome.arrived.is_none());
             }
             let Some(arrived) = outcome.arrived else { continue };
@@ -183,7 +223,9 @@ impl Bwe {
             if self.queue.on_packet(outcome.sent, arrived, own_ms) {
                 self.delay.forget_route();
             }
-            self.busy.on_packet(arrived, outcome.bytes, self.queue.millis() > QUIET_QUEUE_MS);
+            let queue_ms = self.queue.millis();
+            self.fullest_ms = self.fullest_ms.max(queue_ms);
+            self.busy.on_packet(arrived, outcome.bytes, queue_ms > QUIET_QUEUE_MS);
             usage = usage.max(self.delay.on_packet(outcome.sent, arrived));
         }
         let elapsed = self.updated.map_or(Duration::ZERO, |u| now.saturating_duration_since(u));
@@ -191,7 +233,7 @@ impl Bwe {
         if !answers {
             return false;
         }
-        let loss = self.loss.take_if_due(now);
+        let loss = self.excess_loss(now);
         match (usage, loss) {
             _ if self.is_full(usage, loss) => self.on_full(now),
             (_, Some(loss)) if loss > HIGH_LOSS => self.on_loss(now, loss),
@@ -205,6 +247,14 @@ impl Bwe {
             }
         }
         self.estimate_bps < before_bps
+    }
+
+    /// The share that was lost by sending too much, once there is enough to judge.
+    fn excess_loss(&mut self, now: Instant) -> Option<f64> {
+        let window = self.loss.take_if_due(now)?;
+        let flat = std::mem::take(&mut self.fullest_ms) < STANDING_QUEUE_MS;
+        let matters = self.given_bps < self.desired_bps;
+        Some(self.line_loss.excess(now, window, flat, matters))
     }
 
     /// Does a queue stand that is becoming longer, or loses what does not fit into it?
@@ -239,6 +289,7 @@ impl Bwe {
         let carried = self.carried_bps();
         if self.decrease(now, acked.max(self.estimate_bps * GENTLE_DECREASE).max(carried)) {
             self.hold_until = Some(now + GENTLE_HOLD);
+            self.rest_until = self.rest_until.max(self.hold_until);
         }
     }
 
@@ -268,6 +319,7 @@ impl Bwe {
         }
         self.rising_since = None;
         self.hold_until = Some(now + self.backoff);
+        self.rest_until = Some(now + FIRST_BACKOFF);
     }
 
     fn increase(&mut self, now: Instant, elapsed: Duration) {

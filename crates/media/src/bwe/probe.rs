@@ -1,7 +1,8 @@
 //! Probing for more bandwidth: padding at a known rate, and whether it arrived at that rate.
 //!
 //! A subscriber that gets less than it wants is probed for its next step up. One that carries the probe gets the step;
-//! after one that does not, the next waits: 3 s, and half as long again each time, up to 2 min (LiveKit's figures).
+//! after one that does not, the next waits: 3 s, and half as long again each time, up to 7 s: a line that widens is found
+//! within ten seconds, and a probe takes so little of one that does not that nobody sees or hears it.
 
 use std::time::{Duration, Instant};
 
@@ -18,16 +19,38 @@ const PORTION: Duration = Duration::from_millis(10);
 /// Feedback about the last packets takes this long besides the round trip.
 const PATIENCE: Duration = Duration::from_millis(250);
 const LONGEST_ROUND_TRIP: Duration = Duration::from_millis(500);
+/// From fewer packets no share of loss is told.
+const LEAST_PACKETS: u32 = 15;
 /// This share of the packets, and of the rate, must arrive.
 const ARRIVED: f64 = 0.9;
 const FIRST_BACKOFF: Duration = Duration::from_secs(3);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(120);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(7);
+/// A step that a probe gained is kept for so long, else the line took it back; then the next wait is this, and twice as
+/// long each time in a row.
+const HELD: Duration = Duration::from_secs(20);
+const FIRST_RELAPSE: Duration = Duration::from_secs(5);
+const LONGEST_RELAPSE: Duration = Duration::from_secs(60);
+/// Rates of the same step differ by so much.
+const SAME_STEP_PERCENT: u64 = 110;
+/// What a probe carried is what the next one starts from, for so long.
+const PROVEN_FOR: Duration = Duration::from_secs(2);
+/// A test of whether loss depends on the rate sends this much of what is sent without it.
+const TEST_PERCENT: u64 = 150;
 /// Between probes that went well.
 const PAUSE: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Clone, Copy)]
+enum Purpose {
+    /// To carry this much.
+    Rise { goal_bps: u64 },
+    /// To see what is lost of so many times as much.
+    Loss { ratio: f64 },
+}
 
 #[derive(Debug)]
 struct Cluster {
     id: u32,
+    purpose: Purpose,
     /// Padding, in bits per second.
     rate_bps: u64,
     began: Instant,
@@ -49,35 +72,91 @@ pub struct Prober {
     ids: u32,
     not_before: Option<Instant>,
     backoff: Duration,
+    /// What the last probe carried, and when.
+    proven: Option<(Instant, u64)>,
+    /// The step that was gained last: when, and what it was to carry.
+    gained: Option<(Instant, u64)>,
+    /// The wait after the last step that was taken back.
+    relapse: Duration,
+    /// Share that the line loses whatever is sent, 0..=1.
+    line_loss: f64,
 }
 
 impl Default for Prober {
     fn default() -> Self {
-        Prober { cluster: None, ids: 0, not_before: None, backoff: FIRST_BACKOFF }
+        Prober {
+            cluster: None,
+            ids: 0,
+            not_before: None,
+            backoff: FIRST_BACKOFF,
+            proven: None,
+            gained: None,
+            relapse: Duration::ZERO,
+            line_loss: 0.0,
+        }
     }
 }
 
 /// What a probe found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Finding {
     /// The line carried this many bits per second.
     Carried(u64),
     /// It did not; the next probe is this far away.
     TooMuch(Duration),
+    /// Of `ratio` times as much this share was lost.
+    Lost { ratio: f64, share: f64 },
+    /// A test of the loss could not tell.
+    Untold,
 }
 
 impl Prober {
     /// Starts a probe, if it is time for one: the subscriber uses `sent_bps` and `goal_bps` would let it rise.
     pub fn start(&mut self, now: Instant, sent_bps: u64, goal_bps: u64) {
+        self.rest_after_relapse(now, goal_bps);
         if self.cluster.is_some() || self.not_before.is_some_and(|at| now < at) {
             return;
         }
-        let most = (sent_bps * MOST_PERCENT / 100).max(sent_bps + LEAST_EXTRA_BPS);
+        let proven = self.proven.filter(|(at, _)| now.saturating_duration_since(*at) < PROVEN_FOR);
+        let base_bps = proven.map_or(sent_bps, |(_, bps)| bps.max(sent_bps));
+        let most = (base_bps * MOST_PERCENT / 100).max(base_bps + LEAST_EXTRA_BPS);
         let total = (goal_bps * OVER_GOAL_PERCENT / 100).min(most).max(sent_bps + LEAST_EXTRA_BPS);
+        // So much has to arrive; of what is lost on the way more has to be sent.
+        let extra = ((total - sent_bps) as f64 / (1.0 - self.line_loss)) as u64;
+        self.begin(now, extra, Purpose::Rise { goal_bps });
+    }
+
+    /// Waits before a step is tried again that was gained and not kept: a short probe passed where its layer does not, and
+    /// a picture that changes size ever again is worse than a smaller one.
+    fn rest_after_relapse(&mut self, now: Instant, goal_bps: u64) {
+        let same = |gained: u64| goal_bps <= gained * SAME_STEP_PERCENT / 100;
+        let Some((at, _)) = self.gained.filter(|(_, gained)| same(*gained)) else { return };
+        self.gained = None;
+        let held = now.saturating_duration_since(at) >= HELD;
+        self.relapse = if held { Duration::ZERO } else { (self.relapse * 2).clamp(FIRST_RELAPSE, LONGEST_RELAPSE) };
+        self.not_before = self.not_before.max(Some(now + self.relapse));
+    }
+
+    /// Starts a test of whether loss depends on the rate, unless a probe runs. `sent_bps` is what is sent without it.
+    pub fn test_loss(&mut self, now: Instant, sent_bps: u64) {
+        if self.cluster.is_some() || sent_bps == 0 {
+            return;
+        }
+        let extra = (sent_bps * (TEST_PERCENT - 100) / 100).max(LEAST_EXTRA_BPS);
+        self.begin(now, extra, Purpose::Loss { ratio: (sent_bps + extra) as f64 / sent_bps as f64 });
+    }
+
+    /// Tells the share that the line loses whatever is sent, 0..=1.
+    pub fn set_line_loss(&mut self, share: f64) {
+        self.line_loss = share.clamp(0.0, 0.5);
+    }
+
+    fn begin(&mut self, now: Instant, rate_bps: u64, purpose: Purpose) {
         self.ids = self.ids.wrapping_add(1).max(1);
         self.cluster = Some(Cluster {
             id: self.ids,
-            rate_bps: total - sent_bps,
+            purpose,
+            rate_bps,
             began: now,
             paid: now,
             sent: 0,
@@ -154,10 +233,23 @@ impl Prober {
             self.not_before = Some(now + PAUSE);
             return None;
         }
-        let carried = if congested { None } else { cluster.carried() };
+        let goal_bps = match cluster.purpose {
+            Purpose::Rise { goal_bps } => goal_bps,
+            // A full line loses for another reason.
+            Purpose::Loss { ratio } => {
+                let share = cluster.lost().filter(|_| !congested);
+                return Some(share.map_or(Finding::Untold, |share| Finding::Lost { ratio, share }));
+            }
+        };
+        let carried = if congested { None } else { cluster.carried(self.line_loss) };
         Some(match carried {
             Some(bps) => {
-                self.backoff = FIRST_BACKOFF;
+                // A part of the way is none for the subscriber; else a line that carries that part were probed ever on.
+                if bps >= goal_bps {
+                    self.backoff = FIRST_BACKOFF;
+                    self.gained = Some((now, goal_bps));
+                }
+                self.proven = Some((now, bps));
                 self.not_before = Some(now + PAUSE);
                 Finding::Carried(bps)
             }
@@ -172,10 +264,15 @@ impl Prober {
 }
 
 impl Cluster {
-    /// What arrived per second, if that was nearly all that was sent.
-    fn carried(&self) -> Option<u64> {
+    /// Share of the packets that did not arrive, 0..=1, if there were enough.
+    fn lost(&self) -> Option<f64> {
+        (self.packets >= LEAST_PACKETS).then(|| 1.0 - f64::from(self.arrived) / f64::from(self.packets))
+    }
+
+    /// What arrived per second, if that was nearly all that was sent and not lost whatever is sent.
+    fn carried(&self, line_loss: f64) -> Option<u64> {
         let span = self.last.checked_sub(self.first?)?;
-        let all = f64::from(self.arrived) >= ARRIVED * f64::from(self.packets);
+        let all = f64::from(self.arrived) >= ARRIVED * (1.0 - line_loss) * f64::from(self.packets);
         // As long in coming as in leaving: nothing queued up.
         let slowest = LENGTH.mul_f64(1.0 / ARRIVED);
         if !all || self.arrived < 5 || span > slowest {
@@ -248,8 +345,27 @@ mod tests {
             assert_eq!(probe(&mut prober, &mut now.clone(), 550_000, 500_000, 900_000), None, "not so soon");
             now += wait;
         }
-        assert_eq!(waits.get(..4), Some(&[3_000, 4_500, 6_750, 10_125][..]));
-        assert_eq!(waits.last(), Some(&120_000));
+        assert_eq!(waits.get(..4), Some(&[3_000, 4_500, 6_750, 7_000][..]));
+        assert_eq!(waits.last(), Some(&7_000));
+    }
+
+    #[test]
+    fn a_step_that_was_gained_and_taken_back_is_tried_less_often_each_time() {
+        let (mut prober, mut now) = (Prober::default(), Instant::now());
+        let mut waits = Vec::new();
+        for _ in 0..6 {
+            let found = probe(&mut prober, &mut now, 10_000_000, 500_000, 800_000);
+            assert!(matches!(found, Some(Finding::Carried(_))), "{found:?}");
+            now += Duration::from_secs(3);
+            let relapsed = now;
+            while prober.cluster.is_none() {
+                now += 100 * MS;
+                prober.start(now, 500_000, 800_000);
+            }
+            waits.push((now - relapsed).as_secs());
+            prober.cluster = None;
+        }
+        assert_eq!(waits, [5, 10, 20, 40, 60, 60]);
     }
 
     #[test]

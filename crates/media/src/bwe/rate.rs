@@ -124,7 +124,21 @@ impl Busy {
     }
 }
 
-/// Share of reported packets that were lost.
+/// What a window lost, 0..=1, of so many packets.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LossShare {
+    pub share: f64,
+    pub packets: u32,
+}
+
+impl LossShare {
+    /// Standard deviation of the share of so many packets where this share is lost by chance.
+    pub fn deviation(self, share: f64) -> f64 {
+        (share * (1.0 - share) / f64::from(self.packets.max(1))).sqrt()
+    }
+}
+
+/// Counts reported packets, and those of them that were lost.
 #[derive(Debug, Default)]
 pub struct LossWindow {
     lost: u32,
@@ -138,13 +152,13 @@ impl LossWindow {
         self.lost += u32::from(lost);
     }
 
-    /// The share, 0..=1, once there is enough to judge; then the window starts anew.
-    pub fn take_if_due(&mut self, now: Instant) -> Option<f64> {
+    /// The share once there is enough to judge; then the window starts anew.
+    pub fn take_if_due(&mut self, now: Instant) -> Option<LossShare> {
         let since = *self.since.get_or_insert(now);
         if self.total < LOSS_PACKETS || now.saturating_duration_since(since) < LOSS_INTERVAL {
             return None;
         }
-        let share = f64::from(self.lost) / f64::from(self.total);
+        let share = LossShare { share: f64::from(self.lost) / f64::from(self.total), packets: self.total };
         *self = LossWindow { since: Some(now), ..LossWindow::default() };
         Some(share)
     }

@@ -94,6 +94,25 @@ fn heavy_random_loss_lowers_and_light_loss_does_not() {
 }
 
 #[test]
+fn loss_that_more_padding_does_not_raise_lowers_nothing() {
+    let (mut line, mut bwe) = (Line::new(50_000_000), Bwe::default());
+    line.loss_percent = 20;
+    bwe.set_given(2_000_000);
+    let mut tests = 0;
+    for _ in 0..20 {
+        line.run(&mut bwe, 1, 2_000_000);
+        if let Some(sent_bps) = bwe.loss_to_test() {
+            assert!((2_200_000..2_900_000).contains(&sent_bps), "{sent_bps}: with what is sent again");
+            bwe.on_loss_tested(line.now, 1.5, 0.2);
+            tests += 1;
+        }
+    }
+    assert_eq!(tests, 1);
+    assert!(bwe.estimate_bps() >= START_BPS);
+    assert!((0.15..0.25).contains(&bwe.line_loss()), "{}", bwe.line_loss());
+}
+
+#[test]
 fn a_failed_rise_makes_the_next_attempt_wait_longer() {
     let (mut line, mut bwe) = (Line::new(500_000), Bwe::new(450_000));
     bwe.set_desired(1_500_000);
@@ -210,6 +229,7 @@ enum Happening {
     Carried(u64),
     Given(u64, u64),
     Probed(bool),
+    LossTested(f64, f64),
     Time(u64),
 }
 
@@ -221,6 +241,7 @@ fn any_happening() -> impl Strategy<Value = Happening> {
         1 => any::<u64>().prop_map(Happening::Carried),
         1 => (any::<u32>(), any::<u32>()).prop_map(|(desired, given)| Happening::Given(desired.into(), given.into())),
         1 => any::<bool>().prop_map(Happening::Probed),
+        1 => (1.0f64..10.0, 0.0f64..=1.0).prop_map(|(ratio, share)| Happening::LossTested(ratio, share)),
         2 => (0u64..100_000).prop_map(Happening::Time),
     ]
 }
@@ -250,7 +271,8 @@ proptest! {
                     bwe.set_desired(desired);
                     bwe.set_given(given);
                 }
-                Happening::Probed(probed) => bwe.set_probed(probed),
+                Happening::Probed(probed) => bwe.set_probed(now, probed),
+                Happening::LossTested(ratio, share) => bwe.on_loss_tested(now, ratio, share),
                 Happening::Time(ms) => now += Duration::from_millis(ms),
             }
             prop_assert!((MIN_BPS..=MAX_BPS).contains(&bwe.estimate_bps()), "{}", bwe.estimate_bps());

@@ -30,10 +30,11 @@ impl Peer {
         self.outcomes.clear();
         line.transport.on_feedback(feedback, &mut self.outcomes);
         let bandwidth = self.bandwidth.get_or_insert_with(Bwe::default);
-        bandwidth.set_probed(self.prober.is_running());
+        bandwidth.set_probed(now, self.prober.is_running());
         let lowered = bandwidth.on_outcomes(now, &self.outcomes);
         self.prober.on_outcomes(&self.outcomes);
         self.conclude_probe(now, tracks, effects);
+        self.plan_loss_test(now);
         let Some(bandwidth) = &self.bandwidth else { return };
         let react = bandwidth.congested() && now.saturating_duration_since(self.allocated) >= REACT_WITHIN;
         if lowered || react {

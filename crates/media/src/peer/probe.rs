@@ -17,12 +17,21 @@ const LEAST_BYTES: usize = 128;
 impl Peer {
     /// Starts a probe when the subscriber wants more than it was given and the line is quiet.
     pub(super) fn plan_probe(&mut self, now: Instant, requests: &[Request], given: &[Option<Choice>], audio_bps: u64) {
-        let Some(bandwidth) = self.bandwidth.as_ref().filter(|bandwidth| bandwidth.may_rise(now)) else { return };
+        let Some(bandwidth) = self.bandwidth.as_ref().filter(|bandwidth| bandwidth.may_probe(now)) else { return };
         let limited = self.limit_bps.is_some_and(|limit| limit <= bandwidth.estimate_bps());
         let Some(extra) = allocator::next_step_bps(requests, given).filter(|_| !limited) else { return };
         let cost = |(request, given): (&Request, &Option<Choice>)| Some(allocator::cost_bps(request, (*given)?));
         let used = requests.iter().zip(given).filter_map(cost).sum::<u64>() + audio_bps;
         self.prober.start(now, used, used + extra);
+    }
+
+    /// Tests whether what the line loses depends on how much is sent, if that is in doubt.
+    pub(super) fn plan_loss_test(&mut self, now: Instant) {
+        let Some(bandwidth) = &self.bandwidth else { return };
+        self.prober.set_line_loss(bandwidth.line_loss());
+        if let Some(sent_bps) = bandwidth.loss_to_test() {
+            self.prober.test_loss(now, sent_bps);
+        }
     }
 
     /// Sends the padding that is due, and ends a probe that took its time.
@@ -51,6 +60,11 @@ impl Peer {
                 self.allocate(now, tracks, effects);
             }
             Some(Finding::TooMuch(wait)) => bandwidth.hold(now + wait),
+            Some(Finding::Lost { ratio, share }) => {
+                bandwidth.on_loss_tested(now, ratio, share);
+                self.prober.set_line_loss(bandwidth.line_loss());
+            }
+            Some(Finding::Untold) => bandwidth.on_loss_untold(now),
             None => {}
         }
     }
