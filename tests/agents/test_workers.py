@@ -2,8 +2,6 @@
 
 import asyncio
 import uuid
-from array import array
-from itertools import pairwise
 
 import pytest
 from livekit import api, rtc
@@ -11,7 +9,8 @@ from livekit.protocol.agent import Job, JobStatus
 from tests.agents.conftest import StartWorker
 from tests.compat.clients import holds, joined, told
 from tests.compat.conftest import MediaServer
-from tests.journeys.people import CALL_TIMEOUT_S, SAMPLE_RATE, Call, Ticket
+from tests.compat.sound import pitch_hz
+from tests.journeys.people import CALL_TIMEOUT_S, Call, Ticket
 
 ANSWER_HZ = 880
 """An octave above the tone that our callers play."""
@@ -22,26 +21,12 @@ def agent_name() -> str:
     return f"tone-{uuid.uuid4().hex[:8]}"
 
 
-async def pitch(track: rtc.Track) -> float:
-    """Of the next fifth of a second, in Hz, by its zero crossings."""
-    stream, samples = rtc.AudioStream(track, sample_rate=SAMPLE_RATE, num_channels=1), array("h")
-    try:
-        async for event in stream:
-            samples.extend(array("h", bytes(event.frame.data)))
-            if len(samples) >= SAMPLE_RATE // 5:
-                break
-    finally:
-        await stream.aclose()
-    rising = sum(1 for before, after in pairwise(samples) if before < 0 <= after)
-    return rising * SAMPLE_RATE / len(samples)
-
-
 async def hears_the_answer(caller: Call, agent: rtc.RemoteParticipant) -> None:
     """The octave, whole and clean, from this agent."""
     async with asyncio.timeout(CALL_TIMEOUT_S):
         while True:
             tracks = [p.track for p in agent.track_publications.values() if p.track]
-            if tracks and abs(await pitch(tracks[0]) - ANSWER_HZ) < ANSWER_HZ * 0.05:
+            if tracks and abs(await pitch_hz(tracks[0]) - ANSWER_HZ) < ANSWER_HZ * 0.05:
                 return
             await asyncio.sleep(0.05)
 
