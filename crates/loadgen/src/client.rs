@@ -47,6 +47,8 @@ pub struct Role {
     pub phase: Duration,
     pub check_every: u32,
     pub number: u32,
+    /// Takes sound as RED, and lets its own go so; it sends plain Opus itself.
+    pub red: bool,
 }
 
 /// When what happened.
@@ -127,6 +129,7 @@ impl Client {
             fingerprint,
             address,
             session: u64::from(role.number) + 1,
+            red: role.red,
         };
         let mut sections = vec![Section::Data];
         sections.extend(std::iter::repeat_n(Section::Receive(Kind::Audio), FIRST_SECTIONS));
@@ -250,7 +253,7 @@ impl Client {
                 height: if video { 720 } else { 0 },
                 source: if video { 1 } else { 2 },
                 layers: if video { vec![video_layer(self.role.shape)] } else { Vec::new() },
-                disable_red: true,
+                disable_red: !self.role.red,
             };
             self.signal.send(Request::AddTrack(request))?;
         }

@@ -54,6 +54,8 @@ impl Stream {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Totals {
     pub received: u64,
+    /// Of all datagrams with RTP that came, without UDP and IP headers.
+    pub bytes: u64,
     /// Packets the sequence numbers say were sent to us, received or not.
     pub expected: u64,
     pub retransmitted: u64,
@@ -64,6 +66,7 @@ pub struct Totals {
 impl Totals {
     pub fn add(&mut self, other: &Totals) {
         self.received += other.received;
+        self.bytes += other.bytes;
         self.expected += other.expected;
         self.retransmitted += other.retransmitted;
         self.checked += other.checked;
@@ -79,6 +82,7 @@ pub struct Inbound {
     pub twcc_wanted: bool,
     pub remb_wanted: bool,
     check_every: u32,
+    bytes: u64,
     retransmitted: u64,
     checked: u64,
     failed_checks: u64,
@@ -97,6 +101,7 @@ impl Inbound {
             remb_wanted: false,
             check_every: check_every.max(1),
             retransmitted: 0,
+            bytes: 0,
             checked: 0,
             failed_checks: 0,
             first_packet: None,
@@ -120,6 +125,7 @@ impl Inbound {
             received: self.streams.values().map(|stream| stream.received).sum(),
             expected: self.streams.values().map(Stream::expected).sum(),
             retransmitted: self.retransmitted,
+            bytes: self.bytes,
             checked: self.checked,
             failed_checks: self.failed_checks,
         }
@@ -135,6 +141,7 @@ impl Inbound {
         latencies: &mut Latencies,
     ) {
         let Ok(header) = Header::parse(packet) else { return };
+        self.bytes += packet.len() as u64;
         if self.twcc_wanted {
             if let Some(&[high, low]) = header.extension(packet, sdp::TWCC_ID) {
                 self.twcc.on_packet(u16::from_be_bytes([high, low]), now);

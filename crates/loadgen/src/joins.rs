@@ -68,7 +68,16 @@ impl Milestones {
 /// Somebody who only listens and watches.
 pub fn joiner(number: u32, shape: VideoShape) -> Role {
     let identity = format!("joiner-{number}");
-    Role { identity, subscribe: true, publish: Vec::new(), shape, phase: Duration::ZERO, check_every: 1, number }
+    Role {
+        identity,
+        subscribe: true,
+        publish: Vec::new(),
+        shape,
+        phase: Duration::ZERO,
+        check_every: 1,
+        number,
+        red: false,
+    }
 }
 
 /// Brings a publisher into the room and waits until it sends.
@@ -79,9 +88,16 @@ pub fn publish(
     kinds: Vec<Kind>,
     timeout: Duration,
 ) -> Result<(), String> {
-    let identity = "publisher".to_owned();
-    let role =
-        Role { identity, subscribe: false, publish: kinds, shape, phase: Duration::ZERO, check_every: 1, number: 0 };
+    let role = Role {
+        identity: "publisher".to_owned(),
+        subscribe: false,
+        publish: kinds,
+        shape,
+        phase: Duration::ZERO,
+        check_every: 1,
+        number: 0,
+        red: false,
+    };
     let place = fleet.join(target, role)?;
     let sending =
         |fleet: &Fleet| fleet.clients[place].as_ref().is_some_and(|p| p.tracks.iter().all(|track| track.sent > 10));

@@ -22,6 +22,7 @@ pub const OPTIONS: &[&str] = &[
     "subscribers",
     "meeting",
     "publish",
+    "red",
     "packets-per-frame",
     "payload",
     "fps",
@@ -43,6 +44,8 @@ struct Plan {
     /// Publishers subscribe to each other.
     meeting: bool,
     publish: Vec<Kind>,
+    /// Who sends and who takes sound has RED.
+    red: bool,
     shape: VideoShape,
     check_every: u32,
 }
@@ -55,6 +58,7 @@ impl Plan {
             subscribers: args.get("subscribers", 1)?,
             meeting: args.get("meeting", false)?,
             publish: kinds(args.text("publish").unwrap_or("video"))?,
+            red: args.get("red", false)?,
             shape: shape(args)?,
             check_every: args.get("check-every", 16)?,
         })
@@ -78,6 +82,7 @@ impl Plan {
             phase: if publishes { self.phase(room * self.publishers + place) } else { Duration::ZERO },
             check_every: self.check_every,
             number,
+            red: self.red,
         }
     }
 
@@ -236,6 +241,7 @@ fn report(
         ("expected", (end.due - start.due).into()),
         ("received", received.into()),
         ("lost", lost.into()),
+        ("bytes", (end.totals.bytes - start.totals.bytes).into()),
         ("retransmitted", (end.totals.retransmitted - start.totals.retransmitted).into()),
         ("checked", (end.totals.checked - start.totals.checked).into()),
         ("failed_checks", (end.totals.failed_checks - start.totals.failed_checks).into()),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 pub const OPUS: u8 = 111;
+pub const RED: u8 = 63;
 pub const VP8: u8 = 96;
 pub const VP8_RTX: u8 = 97;
 
@@ -42,6 +43,8 @@ pub struct Local {
     pub fingerprint: String,
     pub address: SocketAddr,
     pub session: u64,
+    /// Offers RED (RFC 2198) beside Opus.
+    pub red: bool,
 }
 
 /// The offer with these sections; the mid of a section is its index.
@@ -64,7 +67,7 @@ fn write_section(sdp: &mut String, local: &Local, mid: &str, section: &Section) 
     let media = match section {
         Section::Data => "application 9 UDP/DTLS/SCTP webrtc-datachannel".to_owned(),
         Section::Receive(Kind::Audio) | Section::Send { kind: Kind::Audio, .. } => {
-            format!("audio 9 UDP/TLS/RTP/SAVPF {OPUS}")
+            format!("audio 9 UDP/TLS/RTP/SAVPF {OPUS}{}", if local.red { format!(" {RED}") } else { String::new() })
         }
         Section::Receive(Kind::Video) | Section::Send { kind: Kind::Video, .. } => {
             format!("video 9 UDP/TLS/RTP/SAVPF {VP8} {VP8_RTX}")
@@ -83,11 +86,11 @@ fn write_section(sdp: &mut String, local: &Local, mid: &str, section: &Section) 
         Section::Data => sdp.push_str("a=sctp-port:5000\r\na=max-message-size:262144\r\n"),
         Section::Receive(kind) => {
             sdp.push_str("a=recvonly\r\n");
-            write_codecs(sdp, *kind);
+            write_codecs(sdp, *kind, local.red);
         }
         Section::Send { kind, cid, ssrc, rtx_ssrc } => {
             let _ = write!(sdp, "a=sendonly\r\na=msid:loadgen {cid}\r\n");
-            write_codecs(sdp, *kind);
+            write_codecs(sdp, *kind, local.red);
             if *kind == Kind::Video {
                 let _ = write!(sdp, "a=ssrc-group:FID {ssrc} {rtx_ssrc}\r\na=ssrc:{rtx_ssrc} cname:loadgen\r\n");
             }
@@ -96,7 +99,7 @@ fn write_section(sdp: &mut String, local: &Local, mid: &str, section: &Section) 
     }
 }
 
-fn write_codecs(sdp: &mut String, kind: Kind) {
+fn write_codecs(sdp: &mut String, kind: Kind, red: bool) {
     sdp.push_str("a=rtcp-mux\r\na=rtcp-rsize\r\n");
     let _ = match kind {
         Kind::Audio => write!(
@@ -108,6 +111,9 @@ fn write_codecs(sdp: &mut String, kind: Kind) {
             "a=extmap:{ABS_SEND_TIME_ID} {ABS_SEND_TIME}\r\na=extmap:{TWCC_ID} {TWCC}\r\na=extmap:{MID_ID} {MID}\r\na=rtpmap:{VP8} VP8/90000\r\na=rtcp-fb:{VP8} goog-remb\r\na=rtcp-fb:{VP8} transport-cc\r\na=rtcp-fb:{VP8} ccm fir\r\na=rtcp-fb:{VP8} nack\r\na=rtcp-fb:{VP8} nack pli\r\na=rtpmap:{VP8_RTX} rtx/90000\r\na=fmtp:{VP8_RTX} apt={VP8}\r\n"
         ),
     };
+    if kind == Kind::Audio && red {
+        let _ = write!(sdp, "a=rtpmap:{RED} red/48000/2\r\na=fmtp:{RED} {OPUS}/{OPUS}\r\n");
+    }
 }
 
 /// What an answer settles, the first section's word counting for the transport (everything is bundled).
