@@ -252,6 +252,22 @@ fn what_a_publisher_of_red_lost_is_heard_by_who_has_no_red() {
 }
 
 #[test]
+fn what_was_lost_while_its_publisher_turned_to_red_is_heard() {
+    let mut call = call(World::new());
+    call.send(false, 3);
+    call.packet(false);
+    call.packet(true);
+    call.send(true, 2);
+    call.packet(true);
+    call.send(false, 1);
+    call.packet(false);
+    call.send(true, 2);
+    // The eighth is in no later packet: plain Opus followed.
+    assert_eq!(call.heard(), [1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12]);
+    call.assert_one_packet_per_number();
+}
+
+#[test]
 fn what_comes_late_after_all_is_not_heard_twice() {
     let mut call = call(World::new());
     call.send(true, 3);

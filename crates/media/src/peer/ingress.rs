@@ -244,7 +244,9 @@ impl Ingress {
         let mut origin = Origin::Sent;
         if let Some(state) = track.layers.get_mut(usize::from(layer)).and_then(Option::as_mut) {
             if codec.kind() == Kind::Audio {
-                origin = state.on_sound(index, timestamp, codec == Codec::Red && readable);
+                // A publisher of RED may begin with plain Opus, and turn to it again.
+                let redundant = readable && section.reviewed.codecs.iter().any(|codec| codec.codec == Codec::Red);
+                origin = state.on_sound(index, timestamp, redundant);
             }
             // What was said while it was muted is nobody's, not as part of a later packet either.
             let kept = !payload.is_empty() && !track.subscribers.is_empty() && !track.publication.muted;

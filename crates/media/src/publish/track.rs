@@ -38,7 +38,7 @@ pub(crate) struct Layer {
     pub meter: Option<Box<LayerMeter>>,
     /// What its dependency descriptors refer to.
     pub known: dependency::Known,
-    /// What is here of it, once there was redundant audio.
+    /// What is here of it, where its publisher may send redundant audio.
     pub recovery: Option<Box<Recovery>>,
     /// Of what goes with its packets where they are sent as RED.
     pub before: RateMeter,
@@ -69,7 +69,7 @@ impl Layer {
         }
     }
 
-    /// Notes a packet of sound.
+    /// Notes a packet of sound, of a publisher that may send `redundant` audio.
     pub fn on_sound(&mut self, index: u64, timestamp: u32, redundant: bool) -> Origin {
         if redundant {
             self.recovery.get_or_insert_with(|| Box::new(Recovery::new(index)));
