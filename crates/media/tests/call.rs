@@ -335,7 +335,6 @@ fn a_publisher_of_little_is_told_what_arrived_ten_times_a_second() {
         count.set(count.get() + u32::from(peer == PeerId(1) && !to_server && rtcp));
         false
     });
-    sender.video = None;
     world.run_with(1000, |world, ms| sender.step(world, alice, ms));
     told.set(0);
     world.run_with(1000, |world, ms| sender.step(world, alice, ms));

@@ -14,6 +14,8 @@ const AUDIO_LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
 const DEPENDENCY_DESCRIPTOR: &str =
     "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
 const ABS_CAPTURE_TIME: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time";
+/// The rtcp-fb value that belongs to `TRANSPORT_CC`.
+pub const TRANSPORT_CC_FEEDBACK: &str = "transport-cc";
 const PLAYOUT_DELAY: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
 
 /// The extensions of a section that we use. Where a client names one twice, the first id counts.
@@ -83,7 +85,7 @@ pub fn codecs(section: &Section, kind: Kind) -> Vec<NegotiatedCodec> {
 fn negotiated(line: &CodecLine, kind: Kind) -> Option<NegotiatedCodec> {
     let codec = recognise(line).filter(|codec| codec.kind() == kind)?;
     let has = |feedback: &str| line.feedback.iter().any(|offered| offered == feedback);
-    let transport_cc = has("transport-cc");
+    let transport_cc = has(TRANSPORT_CC_FEEDBACK);
     Some(NegotiatedCodec {
         payload_type: line.payload_type,
         codec,
@@ -139,7 +141,7 @@ fn drop_red_without_opus(codecs: &mut Vec<NegotiatedCodec>) {
 /// Feedback we use of a codec, as rtcp-fb values.
 pub fn feedback(codec: &NegotiatedCodec) -> Vec<String> {
     let all = [
-        (codec.transport_cc, "transport-cc"),
+        (codec.transport_cc, TRANSPORT_CC_FEEDBACK),
         (codec.remb, "goog-remb"),
         (codec.fir, "ccm fir"),
         (codec.nack, "nack"),
@@ -163,10 +165,10 @@ pub fn own_extensions(kind: Kind, playout_delay: bool) -> ExtensionIds {
 pub fn own_codecs(kind: Kind) -> Vec<CodecLine> {
     match kind {
         Kind::Audio => vec![
-            line(111, "opus", 48_000, 2, "minptime=10;useinbandfec=1", &["transport-cc", "nack"]),
-            line(63, "red", 48_000, 2, "111/111", &["transport-cc"]),
-            line(0, "PCMU", 8_000, 0, "", &["transport-cc", "nack"]),
-            line(8, "PCMA", 8_000, 0, "", &["transport-cc", "nack"]),
+            line(111, "opus", 48_000, 2, "minptime=10;useinbandfec=1", &[TRANSPORT_CC_FEEDBACK, "nack"]),
+            line(63, "red", 48_000, 2, "111/111", &[TRANSPORT_CC_FEEDBACK]),
+            line(0, "PCMU", 8_000, 0, "", &[TRANSPORT_CC_FEEDBACK, "nack"]),
+            line(8, "PCMA", 8_000, 0, "", &[TRANSPORT_CC_FEEDBACK, "nack"]),
         ],
         Kind::Video => {
             OWN_VIDEO.iter().flat_map(|(number, name, parameters)| video_with_rtx(*number, name, parameters)).collect()
@@ -189,7 +191,7 @@ const OWN_VIDEO: [(u8, &str, &str); 10] = [
 ];
 
 fn video_with_rtx(number: u8, name: &str, parameters: &str) -> [CodecLine; 2] {
-    let feedback = ["transport-cc", "ccm fir", "nack", "nack pli"];
+    let feedback = [TRANSPORT_CC_FEEDBACK, "ccm fir", "nack", "nack pli"];
     [
         line(number, name, 90_000, 0, parameters, &feedback),
         line(number + 1, "rtx", 90_000, 0, &format!("apt={number}"), &[]),

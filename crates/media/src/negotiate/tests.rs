@@ -235,6 +235,30 @@ fn one_payload_type_has_one_fmtp_in_the_whole_answer() {
 }
 
 #[test]
+fn red_comes_first_where_it_is_wanted() {
+    let plan = Plan { mid: "6".into(), prefer: Some("audio/red".into()), ..Plan::default() };
+    let (_, answer) = answered(CHROMIUM_PUBLISH, &[plan]);
+    let section = answer.section("6").unwrap();
+    assert_eq!(section.formats, ["63", "111", "0", "8"]);
+    assert_eq!(section.codecs[0].parameters, "111/111");
+}
+
+#[test]
+fn sound_that_only_comes_to_us_is_left_out_of_congestion_control() {
+    let send = Plan { mid: "0".into(), send: Some(stream(1)), ..Plan::default() };
+    let (_, answer) = answered(CHROMIUM_PUBLISH, &[send]);
+    let counted = |mid: &str| {
+        let section = answer.section(mid).unwrap();
+        let feedback = section.codecs.iter().any(|line| line.feedback.iter().any(|value| value == "transport-cc"));
+        let extension = section.extensions.iter().any(|line| line.uri.contains("transport-wide-cc"));
+        (section.direction, feedback, extension)
+    };
+    assert_eq!(counted("6"), (Direction::RecvOnly, false, false));
+    assert_eq!(counted("7"), (Direction::RecvOnly, true, true), "video");
+    assert_eq!(counted("0"), (Direction::SendOnly, true, true), "sound that we send");
+}
+
+#[test]
 fn red_can_be_left_out_where_we_receive() {
     let plan = Plan { mid: "6".into(), disable_red: true, ..Plan::default() };
     let (_, answer) = answered(CHROMIUM_PUBLISH, &[plan]);

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    DATA_CHANNEL_FORMAT, LocalTransport, NegotiatedCodec, OfferedMedia, Plan, Review, Reviewed, SendStream, table,
+    DATA_CHANNEL_FORMAT, ExtensionIds, LocalTransport, NegotiatedCodec, OfferedMedia, Plan, Review, Reviewed,
+    SendStream, table,
 };
 use crate::api::{Kind, Proto};
 use crate::wire::codec::Codec;
@@ -182,7 +183,11 @@ fn media_answer(
     if let Some(mime) = &plan.prefer {
         codecs.sort_by_key(|codec| !codec.codec.mime().eq_ignore_ascii_case(mime));
     }
-    let lines = codec_lines(&offered.codecs, &codecs, parameters);
+    let mut lines = codec_lines(&offered.codecs, &codecs, parameters);
+    let mut extensions = reviewed.extensions;
+    if reviewed.kind == Some(Kind::Audio) && receives && send.is_none() {
+        leave_out_of_congestion_control(&mut lines, &mut extensions);
+    }
     let rids = if receives { reviewed.rids.as_slice() } else { &[] };
     let mut section = Section {
         formats: lines.iter().map(|line| line.payload_type.to_string()).collect(),
@@ -190,7 +195,7 @@ fn media_answer(
         rtcp_mux: true,
         rtcp_rsize: offered.rtcp_rsize,
         codecs: lines,
-        extensions: table::extension_lines(&reviewed.extensions),
+        extensions: table::extension_lines(&extensions),
         rids: rids.iter().map(|id| Rid { id: id.clone(), send: false }).collect(),
         simulcast: Simulcast { send: Vec::new(), recv: rids.iter().map(|id| (id.clone(), false)).collect() },
         ..with_transport(offered.media.clone(), &offered.mid, &offered.protocol, local, Setup::Passive)
@@ -199,6 +204,15 @@ fn media_answer(
         announce(&mut section, stream, codecs.iter().any(|codec| codec.rtx.is_some()));
     }
     section
+}
+
+/// Sound that only comes to us is not counted by transport-wide congestion control, as with LiveKit. Libwebrtc takes what
+/// it reserves for counted sound from its video, twice with RED: at 300 ms each way every second picture was not sent.
+fn leave_out_of_congestion_control(lines: &mut [CodecLine], extensions: &mut ExtensionIds) {
+    extensions.transport_cc = 0;
+    for line in lines {
+        line.feedback.retain(|feedback| feedback != table::TRANSPORT_CC_FEEDBACK);
+    }
 }
 
 /// The offered lines of the accepted codecs, each followed by its retransmissions, cut down to what we use.
