@@ -52,7 +52,7 @@ room:
 webhook: {{api_key: key2, urls: ["https://app.example.org/handler"]}}
 signal_relay: {{retry_timeout: 30s}}
 psrpc: {{max_attempts: 3}}
-audio: {{active_level: 30, active_red_encoding: false}}
+audio: {{active_level: 30, active_red_encoding: true}}
 turn: {{enabled: true, domain: turn.example.org}}
 ingress: {{rtmp_base_url: "rtmp://my.domain.com/live"}}
 region: us-west-2
@@ -91,7 +91,7 @@ def test_the_whole_sample_is_read_and_every_key_is_told(tmp_path: Path) -> None:
         "AURALINK_MEDIA_REMOTE_UNMUTE": "true",
         "AURALINK_MEDIA_ENABLED_CODECS": '["audio/opus"]',
         "AURALINK_MEDIA_SYNC_STREAMS": "true",
-        "AURALINK_MEDIA_ACTIVE_RED_ENCODING": "false",
+        "AURALINK_MEDIA_ACTIVE_RED_ENCODING": "true",
         "AURALINK_MEDIA_WEBHOOK_URLS": '["https://app.example.org/handler"]',
         "AURALINK_MEDIA_REGION": "us-west-2",
         "AURALINK_MEDIA_METADATA_BYTES": "1000",

@@ -15,6 +15,8 @@ from livekit.protocol.rtc import AddTrackRequest, SimulcastCodec
 
 _LAYERED = frozenset({"video/vp9", "video/av1"})
 """Codecs with several spatial layers in one stream."""
+_RED = "audio/red"
+"""Opus, each packet with some of those before it (RFC 2198)."""
 _RTX = "video/rtx"
 """Retransmissions come with every video codec."""
 ENABLED = (
@@ -26,7 +28,7 @@ ENABLED = (
     "audio/PCMU",
     "audio/PCMA",
     "audio/opus",
-    "audio/red",
+    _RED,
     _RTX,
 )
 """What can be forwarded. Those come first that most can decode, and video before audio for Flutter's sake."""
@@ -57,21 +59,22 @@ def mime_of(name: str, kind: "TrackType") -> str:
 
 
 def preferred(info: TrackInfo, codec: SimulcastCodecInfo) -> str | None:
-    """What a video publisher wants to send. Audio stays as the client prefers it: asked for RED first, the official
-    SDK gave up more than half of its video at 20% loss and at 300 ms each way."""
-    return codec.mime_type or None if info.type == TrackType.VIDEO else None
+    """What the publisher is asked to send: what it named, else sound with redundancy (RED) unless it wants none."""
+    if info.type == TrackType.AUDIO and not codec.mime_type and not info.disable_red:
+        return _RED
+    return codec.mime_type or None
 
 
 def wants_red(request: AddTrackRequest) -> bool:
     """May sound come to others as RED, although its publisher sends plain Opus? Not where that names another codec, or
     several, which it will send itself."""
     named = [mime_of(codec.codec, request.type).lower() for codec in request.simulcast_codecs if codec.codec]
-    return named == ["audio/red"] if named else not request.disable_red
+    return named == [_RED] if named else not request.disable_red
 
 
-def expected_mime(named: str, offered: Sequence[str]) -> str:
-    """What will probably come, until it does: the named one if it was offered, else the client's first."""
-    return next((mime for mime in offered if mime.lower() == named.lower()), offered[0] if offered else "")
+def expected_mime(wanted: str | None, offered: Sequence[str]) -> str:
+    """What will probably come, until it does: the wanted one if it was offered, else the client's first."""
+    return next((mime for mime in offered if mime.lower() == (wanted or "").lower()), offered[0] if offered else "")
 
 
 def audio_features(request: AddTrackRequest) -> list["AudioTrackFeature"]:

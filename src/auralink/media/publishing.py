@@ -114,7 +114,7 @@ def match_sections(room: Room, me: Participant, sections: Iterable[OfferedSectio
 def _bind(room: Room, track: PublishedTrack, codec: TrackCodec, section: OfferedSection) -> None:
     info, me = track.info, track.publisher
     codec.info.mid = section["mid"]
-    codec.info.mime_type = codecs.expected_mime(codec.info.mime_type, section["codecs"])
+    codec.info.mime_type = codecs.expected_mime(codecs.preferred(info, codec.info), section["codecs"])
     me.used_mids.add(codec.info.mid)
     room.tracks[codec.id] = track
     room.by_track[codec.id] = room

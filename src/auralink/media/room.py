@@ -107,7 +107,7 @@ class Room:
     """The rooms of all tracks of this server, by the engine's id."""
     codecs: tuple[str, ...] = codecs.ENABLED
     """Mime types of those that may be used in it."""
-    makes_red: bool = True
+    makes_red: bool = False
     """Plain Opus goes as RED to who negotiated that."""
     sif_trailer: bytes = b""
     config: RoomConfiguration = field(default_factory=RoomConfiguration)

@@ -46,7 +46,7 @@ class RoomDefaults:
     """Players get what belongs together in one media stream, also in rooms that do not ask for it."""
     codecs: tuple[str, ...] = codecs.ENABLED
     """Mime types of those that may be used."""
-    makes_red: bool = True
+    makes_red: bool = False
     """Plain Opus goes as RED to who negotiated that."""
 
 

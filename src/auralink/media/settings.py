@@ -48,9 +48,9 @@ class MediaSettings(Settings):
     in rooms that do not ask for it themselves."""
     media_enabled_codecs: list[str] = Field(default_factory=list)
     """Mime types of the only codecs that are negotiated, such as video/VP8; empty: all that can be forwarded."""
-    media_active_red_encoding: bool = True
-    """Whether who negotiated RED (redundant Opus, RFC 2198) gets it of a publisher who sends plain Opus: three times
-    the bytes of sound, for lines that lose packets. LiveKit's default is off: it asks publishers for RED themselves."""
+    media_active_red_encoding: bool = False
+    """Whether who negotiated RED (redundant Opus, RFC 2198) gets it of a publisher who sends plain Opus, too: three
+    times the bytes of sound, for lines that lose packets. Publishers who can send RED are asked for it anyway."""
     media_region: str = ""
     """The name of this server's region, told to clients."""
     media_max_participants: int = Field(default=0, ge=0)
