@@ -12,12 +12,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _AXE = (Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js").read_text()
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+# What is just coming in has colours that are nobody's design; people see it for a fraction of a second.
+_SETTLED = "() => Promise.allSettled(document.getAnimations().map((animation) => animation.finished))"
 _PHONE = {"width": 390, "height": 844}
 
 
 async def _assert_accessible(visitor: Visitor, where: str) -> None:
     """axe-core's WCAG 2.2 A and AA rules, contrast included."""
     await visitor.page.evaluate(_AXE)
+    await visitor.page.evaluate(_SETTLED)
     found: dict[str, Any] = await visitor.page.evaluate(
         "(tags) => axe.run(document, { runOnly: { type: 'tag', values: tags } })", _RULES
     )
@@ -92,6 +95,17 @@ async def test_the_call_holds_the_accessibility_rules(visit: MakeVisitor, scheme
     await ada.button("Leave the call").click()
     await expect(ada.page.get_by_role("link", name="Join again")).to_be_visible()
     await _assert_accessible(ada, "ended")
+
+
+async def test_nothing_moves_for_somebody_who_asked_for_less_motion(visit: MakeVisitor) -> None:
+    ada = await visit(reduced_motion="reduce")
+    await ada.sign_up()
+    await ada.create_room("Weekly sync")
+    await ada.page.get_by_role("link", name="Join Weekly sync").click()
+    await ada.button("Join now").click()
+    await expect(ada.controls).to_be_visible()  # somebody alone is offered a link to share, which comes in later
+    moving = await ada.page.evaluate("document.getAnimations().map((animation) => animation.animationName)")
+    assert moving == []
 
 
 async def _tab_to(visitor: Visitor, name: str) -> None:
