@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -200,6 +201,33 @@ async def test_server_does_not_outlive_a_parent_that_was_killed(place: Path) -> 
     left = servers_on(place / "postgres" / "data")
     _, alive = await asyncio.to_thread(psutil.wait_procs, left, 30)
     assert alive == []
+
+
+async def test_data_whose_secrets_are_gone_is_not_touched(place: Path) -> None:
+    async with running(server_in(place)):
+        pass
+    (place / "secrets.json").unlink()
+    with pytest.raises(PostgresFailed, match=r"no secrets\.json"):
+        await server_in(place).start()
+    assert (place / "postgres" / "data" / "PG_VERSION").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has another account's directories to think of")
+async def test_a_state_directory_made_anew_has_a_database_made_anew(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auralink.kit.embedded_postgres.server._OUT_OF_REACH", place / "elsewhere")
+    state = place / "closed"
+    state.mkdir(mode=0o700)
+    async with running(server_in(state)) as first:
+        await sql(first, "create table kept (n int)")
+    shutil.rmtree(state)
+    state.mkdir(mode=0o700)
+    told: list[str] = []
+    async with running(server_in(state, tell=told)) as second:
+        assert await sql(second, "select to_regclass('kept') is null")
+    moved = next(line for line in told if "earlier installation" in line).rpartition(" ")[2]
+    assert (Path(moved) / "PG_VERSION").exists(), "nothing was deleted"
 
 
 def test_account_that_cannot_enter_a_directory_does_not_reach_into_it(tmp_path: Path) -> None:

@@ -110,6 +110,10 @@ class SecretStore:
     def path(self) -> Path:
         return self._path
 
+    def knows(self, name: str) -> bool:
+        """Raises SettingsError for a bad file."""
+        return name in self._read()
+
     def get_or_create(self, name: str, generate: Callable[[], str]) -> str:
         """The kept secret, or a new one that is on disk before this returns. Raises SettingsError for a bad file."""
         values = self._read()

@@ -69,10 +69,11 @@ class EmbeddedPostgres:
         self._settings = settings or EmbeddedPostgresSettings()
         self._tell = tell
         self._durable = durable
-        self._passwords = {
-            role: secrets.get_or_create(f"postgres_{role.name.lower()}_password", random_secret) for role in Role
-        }
+        names = {role: f"postgres_{role.name.lower()}_password" for role in Role}
+        self._first_start = not all(map(secrets.knows, names.values()))
+        self._passwords = {role: secrets.get_or_create(name, random_secret) for role, name in names.items()}
         self._account = choose_account(directory / "data")
+        self._asked_for = directory
         self._home = self._place(directory)
         self._data = self._home / "data"
         self._programs: Path | None = None
@@ -101,6 +102,9 @@ class EmbeddedPostgres:
         """Ready to use when this returns. Raises PostgresFailed, with the end of PostgreSQL's own log, otherwise."""
         self._programs = programs(self._account, self._home)
         await asyncio.to_thread(stop_leftovers, self._data, _STOP_SECONDS, self._tell)
+        if self._first_start and self._data.exists():
+            self._set_aside()
+        self._first_start = False
         if not (self._data / "PG_VERSION").exists():
             await self._create()
         self._refuse_other_version()
@@ -161,6 +165,19 @@ class EmbeddedPostgres:
         directory.chmod(0o700)
         self._account.own(directory)
         return directory
+
+    def _set_aside(self) -> None:
+        """Data whose passwords nobody has any more. Kept elsewhere than the state directory, it outlived that: whoever
+        deleted that starts afresh. Raises PostgresFailed where secrets.json was beside it, which is rather a mishap."""
+        if self._home == self._asked_for:
+            raise PostgresFailed(
+                f"There is data in {self._data}, and no secrets.json with its passwords. Put the file that belongs to "
+                "it back, or move the data directory away to start afresh."
+            )
+        old = self._data.with_name(f"data.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+        self._data.rename(old)
+        self._prepared.unlink(missing_ok=True)
+        self._tell(f"the database of an earlier installation, whose secrets are gone, was moved to {old}")
 
     async def _create(self) -> None:
         self._tell("creating the database (once, about 2 s)")
