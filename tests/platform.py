@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -18,6 +20,7 @@ import psutil
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 30.0
 POLL_S = 0.05
+_PORTS = range(10_000, 32_000)
 
 
 @dataclass
@@ -58,6 +61,7 @@ class Platform:
 
     async def start(self) -> None:
         """Start it and wait until it says that it is ready."""
+        _open_the_way_to(self.state)
         if not self.gateway_port:
             self.gateway_port, self.media_port, self.media_tcp_port, self.media_udp_port = free_ports(4)
             self.gateway_port = int(self.environment.get("AURALINK_GATEWAY_PORT", self.gateway_port))
@@ -163,25 +167,34 @@ async def serving_media(state: Path, *arguments: str, **environment: str) -> Asy
         await platform.stop()
 
 
+def _open_the_way_to(state: Path) -> None:
+    """Run by root, PostgreSQL works under another account. pytest's directories are closed to that, and what is then
+    kept elsewhere nobody would delete."""
+    temporary = Path(tempfile.gettempdir())
+    for step in state.parents:
+        if step.is_relative_to(temporary) and step != temporary and step.exists():
+            step.chmod(step.stat().st_mode | 0o011)
+
+
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody has at this moment, for TCP and UDP alike."""
-    held: list[socket.socket] = []
+    """Ports that nobody has at this moment, for TCP and UDP alike, and that the kernel gives to nobody by itself."""
     ports: list[int] = []
-    try:
-        while len(ports) < count:
-            tcp = socket.create_server(("127.0.0.1", 0))
-            held.append(tcp)
-            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            held.append(udp)
-            try:
-                udp.bind(tcp.getsockname())
-            except OSError:
-                continue  # somebody has the UDP port of that number
-            ports.append(tcp.getsockname()[1])
-    finally:
-        for one in held:
-            one.close()
+    while len(ports) < count:
+        port = secrets.choice(_PORTS)
+        if port not in ports and _is_free(port):
+            ports.append(port)
     return ports
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def listening(port: int) -> bool:
