@@ -60,6 +60,7 @@ class Row:
                 "--fps",
                 str(self.fps),
             ),
+            *("--kernel-stamps", str(self.group == "half").lower()),
         ]
 
     def shapes(self) -> list[Shape]:

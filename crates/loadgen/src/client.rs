@@ -46,6 +46,8 @@ pub struct Role {
     /// Delay of the first frame against the moment everything is negotiated: spreads publishers over time.
     pub phase: Duration,
     pub check_every: u32,
+    /// Passages are measured, too: they end when the kernel has a packet, not when we read it.
+    pub kernel_stamps: bool,
     pub number: u32,
     /// Takes sound as RED, and lets its own go so; it sends plain Opus itself.
     pub red: bool,
@@ -73,7 +75,10 @@ pub struct Workspace {
     pub sender: Sender,
     pub buffer: Vec<u8>,
     pub datagrams: Vec<Outgoing>,
+    /// From the publisher's stamp until we read a packet.
     pub latencies: Latencies,
+    /// From the publisher's stamp until the kernel had it for us, which is when the server let go of it.
+    pub passages: Latencies,
 }
 
 impl Workspace {
@@ -84,6 +89,7 @@ impl Workspace {
             buffer: Vec::new(),
             datagrams: Vec::new(),
             latencies: Latencies::default(),
+            passages: Latencies::default(),
         }
     }
 }
@@ -119,6 +125,9 @@ impl Client {
     pub fn start(target: &Target, role: Role) -> Result<Client, String> {
         let now = Instant::now();
         let socket = io::bind_loopback().map_err(|error| format!("UDP socket: {error}"))?;
+        if role.kernel_stamps {
+            io::stamp_arrivals(&socket).map_err(|error| format!("SO_TIMESTAMPNS: {error}"))?;
+        }
         let address = socket.local_addr().map_err(|error| error.to_string())?;
         let mut transport = Transport::new(address, now)?;
         let fingerprint = transport.fingerprint();
@@ -312,12 +321,15 @@ impl Client {
             let count = work.receiver.receive(self.socket.as_raw_fd());
             let (now, now_ns) = (Instant::now(), io::monotonic_ns());
             for index in 0..count {
+                let arrival_ns = work.receiver.arrival_ns(index);
                 let (source, datagram) = work.receiver.datagram(index);
                 match datagram.first() {
                     Some(128..=191) if rtp::is_rtcp(datagram) => self.on_rtcp(datagram, now),
                     Some(128..=191) => {
                         if let Some(srtp) = &self.srtp {
-                            self.inbound.packet(now, now_ns, datagram, &srtp.inward, &mut work.latencies);
+                            let stamp = self.inbound.packet(now, datagram, &srtp.inward);
+                            work.latencies.add(stamp, Some(now_ns));
+                            work.passages.add(stamp, arrival_ns);
                         }
                     }
                     Some(_) => self.transport.receive(now, source, datagram),

@@ -131,16 +131,9 @@ impl Inbound {
         }
     }
 
-    /// Take in one encrypted RTP packet. `latencies` gets nanoseconds for packets that were checked.
-    pub fn packet(
-        &mut self,
-        now: Instant,
-        now_ns: u64,
-        packet: &mut [u8],
-        context: &Context,
-        latencies: &mut Latencies,
-    ) {
-        let Ok(header) = Header::parse(packet) else { return };
+    /// Take in one encrypted RTP packet. Returns the publisher's stamp of those that were checked, in nanoseconds.
+    pub fn packet(&mut self, now: Instant, packet: &mut [u8], context: &Context) -> Option<u64> {
+        let header = Header::parse(packet).ok()?;
         self.bytes += packet.len() as u64;
         if self.twcc_wanted {
             if let Some(&[high, low]) = header.extension(packet, sdp::TWCC_ID) {
@@ -149,7 +142,7 @@ impl Inbound {
         }
         if header.payload_type == sdp::VP8_RTX {
             self.retransmitted += 1;
-            return;
+            return None;
         }
         let check_every = self.check_every;
         let stream = self.streams.entry(header.ssrc).or_insert_with(|| Stream {
@@ -170,22 +163,20 @@ impl Inbound {
         let awaiting_frame = stream.video && !matches!(stream.key_frame, KeyFrame::Complete);
         if stream.until_check > 0 && !awaiting_frame {
             stream.until_check -= 1;
-            return;
+            return None;
         }
         stream.until_check = check_every - 1;
         self.checked += 1;
         let plain = context.unprotect_rtp(packet, header.header_len, header.ssrc, index);
         let Some(plain) = plain.ok().and_then(|length| packet.get(..length)) else {
             self.failed_checks += 1;
-            return;
+            return None;
         };
-        let Ok(payload) = header.payload(plain) else { return };
-        if let Some(stamp) = media::read_stamp(payload) {
-            latencies.add(now_ns.saturating_sub(stamp));
-        }
+        let payload = header.payload(plain).ok()?;
         if awaiting_frame && stream.on_frame_packet(&header, payload) {
             self.first_frame.get_or_insert(now);
         }
+        media::read_stamp(payload)
     }
 
     /// Note sender reports, for the delay fields of ours.
@@ -291,9 +282,12 @@ pub struct Latencies {
 impl Latencies {
     const MOST: usize = 2_000_000;
 
-    fn add(&mut self, latency_ns: u64) {
-        if self.samples.len() < Self::MOST {
-            self.samples.push(latency_ns);
+    /// Both on the monotonic clock; nothing where one of them is not known.
+    pub fn add(&mut self, start_ns: Option<u64>, end_ns: Option<u64>) {
+        if let (Some(start), Some(end)) = (start_ns, end_ns) {
+            if self.samples.len() < Self::MOST {
+                self.samples.push(end.saturating_sub(start));
+            }
         }
     }
 

@@ -15,6 +15,8 @@ const DATAGRAM: usize = 2048;
 /// Segments the kernel takes in one UDP_SEGMENT send (UDP_MAX_SEGMENTS of old kernels).
 const MAX_SEGMENTS: usize = 64;
 const MAX_GSO_BYTES: usize = 65_000;
+/// A control message with a timespec: 32 bytes, and room to spare.
+const CONTROL_WORDS: usize = 8;
 
 /// Run this thread on one core.
 pub fn pin(core: usize) -> io::Result<()> {
@@ -73,6 +75,17 @@ pub fn bind_loopback() -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
+/// Have the kernel say of every datagram of this socket when it came in (`Receiver::arrival_ns`). It then stamps all
+/// packets of the machine, which costs the server something, too.
+pub fn stamp_arrivals(socket: &UdpSocket) -> io::Result<()> {
+    set_option(socket.as_raw_fd(), libc::SO_TIMESTAMPNS, 1)
+}
+
+/// What to take from a time of day to have a monotonic one.
+fn day_ahead_ns() -> u64 {
+    clock_ns(libc::CLOCK_REALTIME) - monotonic_ns()
+}
+
 fn set_option(fd: RawFd, option: c_int, value: c_int) -> io::Result<()> {
     // SAFETY: the value lives through the call and its size is given.
     let result = unsafe {
@@ -116,6 +129,7 @@ pub struct Receiver {
     names: Vec<sockaddr_in>,
     vectors: Vec<iovec>,
     headers: Vec<mmsghdr>,
+    control: Vec<[u64; CONTROL_WORDS]>,
 }
 
 impl Receiver {
@@ -127,6 +141,7 @@ impl Receiver {
                 names: vec![zeroed(); BATCH],
                 vectors: vec![zeroed(); BATCH],
                 headers: vec![zeroed(); BATCH],
+                control: vec![[0; CONTROL_WORDS]; BATCH],
             }
         };
         // The vectors are never resized, so the pointers stay good wherever the struct is moved.
@@ -137,6 +152,7 @@ impl Receiver {
             header.msg_iov = &raw mut receiver.vectors[index];
             header.msg_iovlen = 1;
             header.msg_name = (&raw mut receiver.names[index]).cast::<c_void>();
+            header.msg_control = receiver.control[index].as_mut_ptr().cast::<c_void>();
         }
         receiver
     }
@@ -145,8 +161,9 @@ impl Receiver {
     pub fn receive(&mut self, socket: RawFd) -> usize {
         for header in &mut self.headers {
             header.msg_hdr.msg_namelen = size_of::<sockaddr_in>() as libc::socklen_t;
+            header.msg_hdr.msg_controllen = size_of::<[u64; CONTROL_WORDS]>() as _;
         }
-        // SAFETY: every header points to a buffer, a name and a vector of this struct, all of the stated sizes.
+        // SAFETY: every header points to a buffer, a name, a control entry and a vector of this struct, all of the stated sizes.
         let count = unsafe {
             libc::recvmmsg(socket, self.headers.as_mut_ptr(), BATCH as u32, libc::MSG_DONTWAIT, std::ptr::null_mut())
         };
@@ -156,6 +173,19 @@ impl Receiver {
     pub fn datagram(&mut self, index: usize) -> (SocketAddr, &mut [u8]) {
         let length = self.headers[index].msg_len as usize;
         (from_raw(&self.names[index]), &mut self.buffers[index][..length])
+    }
+
+    /// When a datagram of the last `receive` came in, on the monotonic clock; None without `stamp_arrivals`.
+    pub fn arrival_ns(&self, index: usize) -> Option<u64> {
+        // SAFETY: the kernel filled header and control entry; the macros stay within the length that it set, and the
+        // message is a timespec when it says so.
+        let time = unsafe {
+            let message = libc::CMSG_FIRSTHDR(&raw const self.headers[index].msg_hdr).as_ref()?;
+            let stamped = message.cmsg_level == libc::SOL_SOCKET && message.cmsg_type == libc::SCM_TIMESTAMPNS;
+            stamped.then(|| libc::CMSG_DATA(message).cast::<libc::timespec>().read_unaligned())?
+        };
+        let of_day = u64::try_from(time.tv_sec).ok()? * 1_000_000_000 + u64::try_from(time.tv_nsec).ok()?;
+        of_day.checked_sub(day_ahead_ns())
     }
 }
 
@@ -331,6 +361,26 @@ mod tests {
             }
         }
         assert_eq!(seen, [buffer[..10].to_vec(), buffer[10..20].to_vec(), buffer[20..].to_vec()]);
+        Ok(())
+    }
+
+    #[test]
+    fn the_kernel_says_when_a_datagram_came_in_however_late_it_is_read() -> io::Result<()> {
+        let (from, to) = (bind_loopback()?, bind_loopback()?);
+        stamp_arrivals(&to)?;
+        let mut receiver = Receiver::new();
+        // The kernel begins to stamp a moment after it was asked; until then it says when a datagram was read.
+        let stamped = (0..100).any(|_| {
+            let before = monotonic_ns();
+            let sent = to.local_addr().and_then(|address| from.send_to(b"x", address));
+            let after = monotonic_ns();
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            let read = sent.is_ok() && receiver.receive(to.as_raw_fd()) == 1;
+            let arrival = receiver.arrival_ns(0).unwrap_or(0);
+            // The two clocks are read one after the other, so their difference is a little off.
+            read && (before - 1_000_000..after + 1_000_000).contains(&arrival)
+        });
+        assert!(stamped);
         Ok(())
     }
 

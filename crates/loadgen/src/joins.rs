@@ -75,6 +75,7 @@ pub fn joiner(number: u32, shape: VideoShape) -> Role {
         shape,
         phase: Duration::ZERO,
         check_every: 1,
+        kernel_stamps: false,
         number,
         red: false,
     }
@@ -95,6 +96,7 @@ pub fn publish(
         shape,
         phase: Duration::ZERO,
         check_every: 1,
+        kernel_stamps: false,
         number: 0,
         red: false,
     };

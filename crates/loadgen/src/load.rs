@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::args::Args;
 use crate::client::{Client, Role, Target};
 use crate::fleet::Fleet;
-use crate::inbound::{Totals, percentile};
+use crate::inbound::{Latencies, Totals, percentile};
 use crate::io;
 use crate::json::Json;
 use crate::media::VideoShape;
@@ -29,6 +29,7 @@ pub const OPTIONS: &[&str] = &[
     "warm-up",
     "seconds",
     "check-every",
+    "kernel-stamps",
     "joins-at-once",
     "join-timeout",
     "core",
@@ -48,6 +49,7 @@ struct Plan {
     red: bool,
     shape: VideoShape,
     check_every: u32,
+    kernel_stamps: bool,
 }
 
 impl Plan {
@@ -61,6 +63,7 @@ impl Plan {
             red: args.get("red", false)?,
             shape: shape(args)?,
             check_every: args.get("check-every", 16)?,
+            kernel_stamps: args.get("kernel-stamps", false)?,
         })
     }
 
@@ -81,6 +84,7 @@ impl Plan {
             shape: self.shape,
             phase: if publishes { self.phase(room * self.publishers + place) } else { Duration::ZERO },
             check_every: self.check_every,
+            kernel_stamps: self.kernel_stamps,
             number,
             red: self.red,
         }
@@ -158,6 +162,7 @@ pub fn run(args: &Args) -> Result<Json, String> {
     let complete = join_all(&mut fleet, &plan, &target, args.get("joins-at-once", 8)?, patience)?;
     fleet.run_for(Duration::from_secs_f64(args.get("warm-up", 2.0)?));
     fleet.work.latencies.clear();
+    fleet.work.passages.clear();
     let start = snapshot(&fleet, &plan, server_pid, server_core);
     fleet.run_for(Duration::from_secs_f64(args.get("seconds", 10.0)?));
     let end = snapshot(&fleet, &plan, server_pid, server_core);
@@ -279,12 +284,13 @@ fn report(
         ("joins", joins(fleet)),
         ("errors", fleet.errors.len().into()),
         ("first_error", fleet.errors.first().map(String::as_str).into()),
-        ("latency_us", latencies(fleet)),
+        ("latency_us", latencies(&mut fleet.work.latencies)),
+        ("passage_us", latencies(&mut fleet.work.passages)),
     ])
 }
 
-fn latencies(fleet: &mut Fleet) -> Json {
-    let sorted = fleet.work.latencies.sorted();
+fn latencies(taken: &mut Latencies) -> Json {
+    let sorted = taken.sorted();
     let micros = |percent| percentile(sorted, percent) as f64 / 1000.0;
     Json::Object(vec![
         ("p50", micros(50).into()),
