@@ -9,6 +9,7 @@ mod rewrite;
 pub(crate) mod silence;
 pub(crate) mod stream;
 mod svc;
+mod timeline;
 
 use crate::allocator::Choice;
 use crate::api::{Publication, Quality, SubscriptionSettings, TrackId};
