@@ -118,10 +118,10 @@ def _latency(results: Results, rows: list[Row]) -> list[str]:
     for row in rows:
         for name, reports in results.loads.get(row.name, {}).items():
             p50, p99 = median(reports, "latency_us", "p50"), median(reports, "latency_us", "p99")
-            passage = [f"{median(reports, 'passage_us', rank):,.0f}" for rank in ("p50", "p99")]
-            stamped = median(reports, "passage_us", "samples") > 0
-            cells = [row.name, name, f"{p50:,.0f}", f"{p99:,.0f}", *(passage if stamped else ["-", "-"])]
-            lines.append(_line(cells))
+            passage = ["-", "-"]
+            if median(reports, "passage_us", "samples") > 0:
+                passage = [f"{median(reports, 'passage_us', rank):,.0f}" for rank in ("p50", "p99")]
+            lines.append(_line([row.name, name, f"{p50:,.0f}", f"{p99:,.0f}", *passage]))
     return lines
 
 

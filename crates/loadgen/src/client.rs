@@ -321,15 +321,17 @@ impl Client {
             let count = work.receiver.receive(self.socket.as_raw_fd());
             let (now, now_ns) = (Instant::now(), io::monotonic_ns());
             for index in 0..count {
-                let arrival_ns = work.receiver.arrival_ns(index);
                 let (source, datagram) = work.receiver.datagram(index);
                 match datagram.first() {
                     Some(128..=191) if rtp::is_rtcp(datagram) => self.on_rtcp(datagram, now),
                     Some(128..=191) => {
                         if let Some(srtp) = &self.srtp {
-                            let stamp = self.inbound.packet(now, datagram, &srtp.inward);
-                            work.latencies.add(stamp, Some(now_ns));
-                            work.passages.add(stamp, arrival_ns);
+                            if let Some(stamp_ns) = self.inbound.packet(now, datagram, &srtp.inward) {
+                                work.latencies.add(now_ns.saturating_sub(stamp_ns));
+                                if let Some(arrival_ns) = work.receiver.arrival_ns(index) {
+                                    work.passages.add(arrival_ns.saturating_sub(stamp_ns));
+                                }
+                            }
                         }
                     }
                     Some(_) => self.transport.receive(now, source, datagram),

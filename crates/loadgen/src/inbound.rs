@@ -282,12 +282,9 @@ pub struct Latencies {
 impl Latencies {
     const MOST: usize = 2_000_000;
 
-    /// Both on the monotonic clock; nothing where one of them is not known.
-    pub fn add(&mut self, start_ns: Option<u64>, end_ns: Option<u64>) {
-        if let (Some(start), Some(end)) = (start_ns, end_ns) {
-            if self.samples.len() < Self::MOST {
-                self.samples.push(end.saturating_sub(start));
-            }
+    pub fn add(&mut self, latency_ns: u64) {
+        if self.samples.len() < Self::MOST {
+            self.samples.push(latency_ns);
         }
     }
 

@@ -89,17 +89,8 @@ pub fn publish(
     kinds: Vec<Kind>,
     timeout: Duration,
 ) -> Result<(), String> {
-    let role = Role {
-        identity: "publisher".to_owned(),
-        subscribe: false,
-        publish: kinds,
-        shape,
-        phase: Duration::ZERO,
-        check_every: 1,
-        kernel_stamps: false,
-        number: 0,
-        red: false,
-    };
+    let identity = "publisher".to_owned();
+    let role = Role { identity, subscribe: false, publish: kinds, ..joiner(0, shape) };
     let place = fleet.join(target, role)?;
     let sending =
         |fleet: &Fleet| fleet.clients[place].as_ref().is_some_and(|p| p.tracks.iter().all(|track| track.sent > 10));
