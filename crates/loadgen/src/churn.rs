@@ -9,6 +9,7 @@ use crate::inbound::percentile;
 use crate::io;
 use crate::joins;
 use crate::json::Json;
+use crate::link::Link;
 use crate::load;
 use crate::procfs;
 use crate::sdp::Kind;
@@ -28,6 +29,8 @@ pub const OPTIONS: &[&str] = &[
     "timeout",
     "server-pid",
     "server-core",
+    "card",
+    "uso",
 ];
 
 /// What came of the joins so far.
@@ -49,7 +52,7 @@ pub fn run(args: &Args) -> Result<Json, String> {
     if let Some(core) = args.optional("core")? {
         io::pin(core).map_err(|error| format!("pin to core {core}: {error}"))?;
     }
-    let mut fleet = Fleet::new()?;
+    let mut fleet = Fleet::new(Link::open(args)?)?;
     joins::publish(&mut fleet, &target, shape, vec![Kind::Audio, Kind::Video], timeout)?;
     let mut joining: Vec<usize> = Vec::new();
     let mut number = 1;

@@ -1,7 +1,7 @@
 //! One participant: signal socket, transport, what it publishes and what it receives. Owns no loop: the fleet calls it.
 
-use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::{AsRawFd, RawFd};
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use auralink_media::wire::rtcp::{self, Packet};
@@ -11,6 +11,8 @@ use str0m::crypto::dtls::SrtpProfile;
 
 use crate::inbound::{Inbound, Latencies};
 use crate::io::{self, BATCH, Outgoing, Receiver, Sender};
+use crate::ip::Datagrams;
+use crate::link::Port;
 use crate::media::{Burst, Negotiated, Track, VideoShape};
 use crate::proto::{
     AddTrackRequest, ClientInfo, ConnectionSettings, JoinRequest, LeaveRequest, Ping, Request, Response,
@@ -101,7 +103,7 @@ pub struct Client {
     pub inbound: Inbound,
     pub server_version: String,
     signal: Signal,
-    socket: UdpSocket,
+    port: Port,
     transport: Transport,
     local: Local,
     sections: Vec<Section>,
@@ -122,13 +124,12 @@ pub struct Client {
 
 impl Client {
     /// Start joining; everything else happens as the server answers.
-    pub fn start(target: &Target, role: Role) -> Result<Client, String> {
+    pub fn start(target: &Target, role: Role, port: Port) -> Result<Client, String> {
         let now = Instant::now();
-        let socket = io::bind_loopback().map_err(|error| format!("UDP socket: {error}"))?;
         if role.kernel_stamps {
-            io::stamp_arrivals(&socket).map_err(|error| format!("SO_TIMESTAMPNS: {error}"))?;
+            port.stamp_arrivals().map_err(|error| format!("SO_TIMESTAMPNS: {error}"))?;
         }
-        let address = socket.local_addr().map_err(|error| error.to_string())?;
+        let address = port.address().map_err(|error| error.to_string())?;
         let mut transport = Transport::new(address, now)?;
         let fingerprint = transport.fingerprint();
         let (ufrag, password) = transport.credentials();
@@ -156,7 +157,7 @@ impl Client {
             tracks,
             server_version: String::new(),
             signal,
-            socket,
+            port,
             transport,
             local,
             sections,
@@ -174,16 +175,18 @@ impl Client {
         })
     }
 
-    pub fn udp_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
+    /// Its own socket, where it has one.
+    pub fn udp_fd(&self) -> Option<RawFd> {
+        self.port.fd()
     }
 
     pub fn signal_fd(&self) -> RawFd {
         self.signal.fd()
     }
 
-    pub fn local_port(&self) -> u16 {
-        self.local.address.port()
+    /// The port of its own socket, where it has one.
+    pub fn local_port(&self) -> Option<u16> {
+        self.port.fd().map(|_| self.local.address.port())
     }
 
     pub fn server_port(&self) -> Option<u16> {
@@ -315,33 +318,51 @@ impl Client {
         Ok(())
     }
 
-    /// Read the UDP socket until it has nothing more.
-    pub fn on_datagrams(&mut self, work: &mut Workspace) -> Result<(), String> {
+    /// Read its own socket until it has nothing more.
+    pub fn on_socket(&mut self, work: &mut Workspace) -> Result<(), String> {
+        let Some(fd) = self.port.fd() else { return Ok(()) };
         loop {
-            let count = work.receiver.receive(self.socket.as_raw_fd());
+            let count = work.receiver.receive(fd);
             let (now, now_ns) = (Instant::now(), io::monotonic_ns());
             for index in 0..count {
                 let (source, datagram) = work.receiver.datagram(index);
-                match datagram.first() {
-                    Some(128..=191) if rtp::is_rtcp(datagram) => self.on_rtcp(datagram, now),
-                    Some(128..=191) => {
-                        if let Some(srtp) = &self.srtp {
-                            if let Some(stamp_ns) = self.inbound.packet(now, datagram, &srtp.inward) {
-                                work.latencies.add(now_ns.saturating_sub(stamp_ns));
-                                if let Some(arrival_ns) = work.receiver.arrival_ns(index) {
-                                    work.passages.add(arrival_ns.saturating_sub(stamp_ns));
-                                }
-                            }
-                        }
+                if let Some(stamp_ns) = self.on_datagram(now, source, datagram) {
+                    work.latencies.add(now_ns.saturating_sub(stamp_ns));
+                    if let Some(arrival_ns) = work.receiver.arrival_ns(index) {
+                        work.passages.add(arrival_ns.saturating_sub(stamp_ns));
                     }
-                    Some(_) => self.transport.receive(now, source, datagram),
-                    None => {}
                 }
             }
             if count < BATCH {
                 break;
             }
         }
+        self.after_datagrams(work)
+    }
+
+    /// Take in what a card had for this client.
+    pub fn on_card(&mut self, datagrams: &mut Datagrams<'_>, work: &mut Workspace) -> Result<(), String> {
+        let (now, now_ns) = (Instant::now(), io::monotonic_ns());
+        let source = SocketAddr::V4(datagrams.source);
+        for datagram in datagrams.each() {
+            if let Some(stamp_ns) = self.on_datagram(now, source, datagram) {
+                work.latencies.add(now_ns.saturating_sub(stamp_ns));
+            }
+        }
+        self.after_datagrams(work)
+    }
+
+    /// Returns the publisher's stamp of a packet whose latency is taken, in nanoseconds.
+    fn on_datagram(&mut self, now: Instant, source: SocketAddr, datagram: &mut [u8]) -> Option<u64> {
+        match datagram.first()? {
+            128..=191 if rtp::is_rtcp(datagram) => self.on_rtcp(datagram, now),
+            128..=191 => return self.inbound.packet(now, datagram, &self.srtp.as_ref()?.inward),
+            _ => self.transport.receive(now, source, datagram),
+        }
+        None
+    }
+
+    fn after_datagrams(&mut self, work: &mut Workspace) -> Result<(), String> {
         self.retransmit(work);
         self.after_transport()
     }
@@ -373,7 +394,7 @@ impl Client {
         }
         while let Some((destination, datagram)) = self.transport.outgoing.pop_front() {
             // Refused sends (a closed port, a full buffer) are what timers of ICE and DTLS are for.
-            let _ = self.socket.send_to(&datagram, destination);
+            let _ = self.port.send_to(&datagram, destination);
         }
         if self.transport.closed { Err("the transport was closed".into()) } else { Ok(()) }
     }
@@ -416,7 +437,7 @@ impl Client {
         for track in self.tracks.iter_mut().filter(|track| now >= track.next) {
             let mut burst = begin_burst(work, srtp, &mut self.twcc_out, destination);
             track.write_frame(now, &mut burst);
-            self.send_failures += flush(&self.socket, work);
+            self.send_failures += flush(&self.port, work);
         }
     }
 
@@ -431,19 +452,19 @@ impl Client {
                 track.retransmit(sequence, &mut burst);
             }
         }
-        self.send_failures += flush(&self.socket, work);
+        self.send_failures += flush(&self.port, work);
     }
 
     fn send_feedback(&mut self, now: Instant) {
         let (Some(srtp), Some(destination)) = (&mut self.srtp, self.transport.remote()) else { return };
-        let socket = &self.socket;
-        self.inbound.feedback(now, |compound| srtp.send_rtcp(socket, destination, compound));
+        let port = &self.port;
+        self.inbound.feedback(now, |compound| srtp.send_rtcp(port, destination, compound));
         if now >= self.next_report {
             self.next_report = now + REPORT_INTERVAL;
             for track in self.tracks.iter().filter(|track| track.sent > 0) {
                 let mut compound = Vec::with_capacity(64);
                 track.write_report(&mut compound);
-                srtp.send_rtcp(socket, destination, &compound);
+                srtp.send_rtcp(port, destination, &compound);
             }
         }
     }
@@ -463,12 +484,12 @@ impl Srtp {
         Ok(Srtp { out: context(ours)?, inward: context(theirs)?, rtcp_index: 0 })
     }
 
-    fn send_rtcp(&mut self, socket: &UdpSocket, destination: SocketAddr, compound: &[u8]) {
+    fn send_rtcp(&mut self, port: &Port, destination: SocketAddr, compound: &[u8]) {
         let mut packet = compound.to_vec();
         if self.out.protect_rtcp(&mut packet, 0, self.rtcp_index).is_ok() {
             self.rtcp_index += 1;
             // Feedback lost to a full buffer is repeated by the next one.
-            let _ = socket.send_to(&packet, destination);
+            let _ = port.send_to(&packet, destination);
         }
     }
 }
@@ -480,8 +501,8 @@ fn begin_burst<'a>(work: &'a mut Workspace, srtp: &'a Srtp, twcc: &'a mut u16, d
 }
 
 /// Send the burst in the workspace; returns how many datagrams the kernel refused.
-fn flush(socket: &UdpSocket, work: &mut Workspace) -> u64 {
-    let sent = work.sender.send(socket.as_raw_fd(), &work.buffer, &work.datagrams, false);
+fn flush(port: &Port, work: &mut Workspace) -> u64 {
+    let sent = port.send(&mut work.sender, &work.buffer, &work.datagrams);
     (work.datagrams.len() - sent) as u64
 }
 

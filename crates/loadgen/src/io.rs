@@ -1,4 +1,4 @@
-//! Sockets by the batch: recvmmsg, sendmmsg, UDP_SEGMENT, epoll, core pinning. The only unsafe code of the generator.
+//! Sockets by the batch: recvmmsg, sendmmsg, UDP_SEGMENT, epoll, core pinning. Unsafe code is here and in `tun`.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -61,9 +61,9 @@ fn clock_ns(clock: libc::clockid_t) -> u64 {
     }
 }
 
-/// A non-blocking socket on loopback with buffers deep enough that only a stalled reader loses datagrams.
-pub fn bind_loopback() -> io::Result<UdpSocket> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+/// A non-blocking socket on this address with buffers deep enough that only a stalled reader loses datagrams.
+pub fn bind(address: Ipv4Addr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind((address, 0))?;
     socket.set_nonblocking(true)?;
     for (forced, plain) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
         let size: c_int = 4 << 20;
@@ -107,7 +107,7 @@ fn check(result: c_int) -> io::Result<c_int> {
 fn to_raw(address: SocketAddr) -> sockaddr_in {
     let ip = match address.ip() {
         IpAddr::V4(ip) => ip,
-        // Loopback servers of this bench are IPv4; a v6 candidate is never chosen (Transport::add_candidate).
+        // Servers of this bench are IPv4; a v6 candidate is never chosen (Transport::add_candidate).
         IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
     };
     sockaddr_in {
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_segmented_send_arrives_as_separate_datagrams() -> io::Result<()> {
-        let (from, to) = (bind_loopback()?, bind_loopback()?);
+        let (from, to) = (bind(Ipv4Addr::LOCALHOST)?, bind(Ipv4Addr::LOCALHOST)?);
         let buffer: Vec<u8> = (0..30u8).collect();
         let destination = to.local_addr()?;
         let datagrams: Vec<Outgoing> =
@@ -366,7 +366,7 @@ mod tests {
 
     #[test]
     fn the_kernel_says_when_a_datagram_came_in_however_late_it_is_read() -> io::Result<()> {
-        let (from, to) = (bind_loopback()?, bind_loopback()?);
+        let (from, to) = (bind(Ipv4Addr::LOCALHOST)?, bind(Ipv4Addr::LOCALHOST)?);
         stamp_arrivals(&to)?;
         let mut receiver = Receiver::new();
         // The kernel begins to stamp a moment after it was asked; until then it says when a datagram was read.

@@ -8,6 +8,7 @@ use crate::fleet::Fleet;
 use crate::inbound::percentile;
 use crate::io;
 use crate::json::Json;
+use crate::link::Link;
 use crate::load;
 use crate::media::VideoShape;
 use crate::sdp::Kind;
@@ -25,6 +26,8 @@ pub const OPTIONS: &[&str] = &[
     "core",
     "timeout",
     "gap",
+    "card",
+    "uso",
 ];
 
 /// Milestones of one join, in microseconds since its WebSocket was opened.
@@ -111,7 +114,7 @@ pub fn run(args: &Args) -> Result<Json, String> {
     if let Some(core) = args.optional("core")? {
         io::pin(core).map_err(|error| format!("pin to core {core}: {error}"))?;
     }
-    let mut fleet = Fleet::new()?;
+    let mut fleet = Fleet::new(Link::open(args)?)?;
     publish(&mut fleet, &target, shape, vec![Kind::Audio, Kind::Video], timeout)?;
     let mut milestones = Milestones::default();
     let mut incomplete = 0;

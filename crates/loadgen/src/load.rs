@@ -8,6 +8,7 @@ use crate::fleet::Fleet;
 use crate::inbound::{Latencies, Totals, percentile};
 use crate::io;
 use crate::json::Json;
+use crate::link::Link;
 use crate::media::VideoShape;
 use crate::procfs::{self, Usage};
 use crate::sdp::Kind;
@@ -35,6 +36,8 @@ pub const OPTIONS: &[&str] = &[
     "core",
     "server-pid",
     "server-core",
+    "card",
+    "uso",
 ];
 
 /// Who is in each room.
@@ -157,7 +160,7 @@ pub fn run(args: &Args) -> Result<Json, String> {
         io::pin(core).map_err(|error| format!("pin to core {core}: {error}"))?;
     }
     let before = server_pid.map(|pid| procfs::usage(pid, true));
-    let mut fleet = Fleet::new()?;
+    let mut fleet = Fleet::new(Link::open(args)?)?;
     let patience = Duration::from_secs(args.get("join-timeout", 60)?);
     let complete = join_all(&mut fleet, &plan, &target, args.get("joins-at-once", 8)?, patience)?;
     fleet.run_for(Duration::from_secs_f64(args.get("warm-up", 2.0)?));
@@ -214,7 +217,7 @@ fn snapshot(fleet: &Fleet, plan: &Plan, server_pid: Option<u32>, server_core: Op
     for client in fleet.alive() {
         totals.add(&client.inbound.totals());
     }
-    let (ours, servers) = fleet.ports();
+    let (our_drops, server_drops) = fleet.drops();
     Snapshot {
         at: Instant::now(),
         sent,
@@ -223,8 +226,8 @@ fn snapshot(fleet: &Fleet, plan: &Plan, server_pid: Option<u32>, server_core: Op
         server: server_pid.map(|pid| procfs::usage(pid, false)).unwrap_or_default(),
         core: server_core.map(procfs::core_busy).unwrap_or_default(),
         generator_cpu_ns: io::cpu_time_ns(false),
-        our_drops: procfs::drops(&ours),
-        server_drops: procfs::drops(&servers),
+        our_drops,
+        server_drops,
     }
 }
 

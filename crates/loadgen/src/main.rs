@@ -4,11 +4,14 @@
 mod args;
 mod churn;
 mod client;
+mod feed;
 mod fleet;
 mod inbound;
 mod io;
+mod ip;
 mod joins;
 mod json;
+mod link;
 mod load;
 mod media;
 mod procfs;
@@ -18,6 +21,7 @@ mod sdp;
 mod signal;
 mod token;
 mod transport;
+mod tun;
 
 use std::process::ExitCode;
 

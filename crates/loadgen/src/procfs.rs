@@ -101,6 +101,17 @@ fn drops_in(table: &str, ports: &HashSet<u16>) -> u64 {
     lines.sum()
 }
 
+/// Packets that a device dropped so far on their way out.
+pub fn dropped_by(device: &str) -> u64 {
+    dropped_in(&fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default(), device)
+}
+
+fn dropped_in(table: &str, device: &str) -> u64 {
+    let line = table.lines().find_map(|line| line.trim_start().strip_prefix(device)?.strip_prefix(':'));
+    // Eight columns of what came in, then bytes, packets, errors and drops of what went out.
+    line.and_then(|line| line.split_whitespace().nth(11)?.parse().ok()).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +124,14 @@ mod tests {
         assert_eq!(drops_in(table, &HashSet::from([7882])), 5);
         assert_eq!(drops_in(table, &HashSet::from([7882, 7883])), 14);
         assert_eq!(drops_in(table, &HashSet::new()), 0);
+    }
+
+    #[test]
+    fn drops_of_a_device_are_those_of_what_it_sends() {
+        let table = "Inter-|   Receive                                                |  Transmit\n \
+            face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls\n\
+            \x20   lo: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n card0: 1 2 0 0 0 0 0 0 900 80 0 7 0 0 0 0\n";
+        assert_eq!((dropped_in(table, "card0"), dropped_in(table, "card")), (7, 0));
     }
 
     #[test]

@@ -9,17 +9,16 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::args::Args;
+use crate::feed::{FarSide, Frames};
 use crate::io::{self, Epoll, Outgoing, Receiver, Sender};
 use crate::json::Json;
+use crate::link::Link;
 
 pub const OPTIONS: &[&str] =
-    &["destinations", "packets-per-frame", "bytes", "gso", "rate", "seconds", "server-core", "core"];
-
-/// Long enough for any frame to arrive; after it the missing datagrams count as lost.
-const FRAME_PATIENCE: Duration = Duration::from_millis(50);
+    &["destinations", "packets-per-frame", "bytes", "gso", "rate", "seconds", "server-core", "core", "card", "uso"];
 
 struct Relayed {
     packets: u64,
@@ -28,37 +27,40 @@ struct Relayed {
 
 pub fn run(args: &Args) -> Result<Json, String> {
     let destinations: usize = args.get("destinations", 1)?;
-    let frame: usize = args.get("packets-per-frame", 10)?;
-    let bytes: usize = args.get("bytes", 1150)?;
+    let frames = Frames {
+        packets: args.get("packets-per-frame", 10)?,
+        bytes: args.get("bytes", 1150)?,
+        rate: args.get("rate", 0)?,
+    };
     let gso: bool = args.get("gso", false)?;
     let seconds: f64 = args.get("seconds", 2.0)?;
-    let rate: u32 = args.get("rate", 0)?;
     let server_core: Option<usize> = args.optional("server-core")?;
+    let link = Link::open(args)?;
     let socket = |error: std::io::Error| format!("UDP socket: {error}");
-    let relay = io::bind_loopback().map_err(socket)?;
-    let sinks: Vec<UdpSocket> =
-        (0..destinations).map(|_| io::bind_loopback()).collect::<Result<_, _>>().map_err(socket)?;
-    let addresses: Vec<SocketAddr> =
-        sinks.iter().map(UdpSocket::local_addr).collect::<Result<_, _>>().map_err(socket)?;
+    let relay = link.server_socket().map_err(socket)?;
     let relay_address = relay.local_addr().map_err(socket)?;
+    let mut far_side = FarSide::new(&link, destinations)?;
+    let addresses = far_side.addresses()?;
     let stop = Arc::new(AtomicBool::new(false));
     let stopping = stop.clone();
     let server = thread::spawn(move || {
         if let Some(core) = server_core {
             io::pin(core).map_err(|error| format!("pin to core {core}: {error}"))?;
         }
-        forward(&relay, &addresses, frame, gso, &stopping)
+        forward(&relay, &addresses, frames.packets, gso, &stopping)
     });
     if let Some(core) = args.optional("core")? {
         io::pin(core).map_err(|error| format!("pin to core {core}: {error}"))?;
     }
-    let fed = feed(&sinks, relay_address, (frame, bytes), rate, Duration::from_secs_f64(seconds));
+    let dropped_before = link.card().map(|card| card.dropped());
+    let (sent, received) = far_side.feed(relay_address, frames, Duration::from_secs_f64(seconds));
     stop.store(true, Ordering::Release);
     let relayed = server.join().map_err(|_| "the relay thread panicked")??;
-    let (sent, received) = fed?;
+    let card_drops = link.card().map(|card| card.dropped()).zip(dropped_before).map(|(after, before)| after - before);
     Ok(Json::Object(vec![
         ("forwarded", relayed.packets.into()),
         ("lost", (sent * destinations as u64).saturating_sub(received).into()),
+        ("card_drops", card_drops.into()),
         ("cpu_s", (relayed.cpu_ns as f64 / 1e9).into()),
         ("packets_per_cpu_s", (relayed.packets as f64 * 1e9 / relayed.cpu_ns.max(1) as f64).into()),
     ]))
@@ -98,59 +100,42 @@ fn forward(
     Ok(Relayed { packets, cpu_ns: io::cpu_time_ns(true) - start })
 }
 
-/// Send frames to the relay, each when the one before came out everywhere and, with a `rate` above zero, when it is
-/// due. Returns (sent, received) packets.
-fn feed(
-    sinks: &[UdpSocket],
-    relay: SocketAddr,
-    (frame, bytes): (usize, usize),
-    rate: u32,
-    time: Duration,
-) -> Result<(u64, u64), String> {
-    let mut epoll = Epoll::new().map_err(|error| format!("epoll: {error}"))?;
-    for (sink, token) in sinks.iter().zip(0..) {
-        epoll.add(sink.as_raw_fd(), token).map_err(|error| format!("epoll: {error}"))?;
-    }
-    let source = io::bind_loopback().map_err(|error| format!("UDP socket: {error}"))?;
-    let buffer = vec![0xA5; bytes * frame];
-    let datagrams: Vec<Outgoing> =
-        (0..frame).map(|position| Outgoing { start: position * bytes, len: bytes, destination: relay }).collect();
-    let (mut receiver, mut sender, mut ready) = (Receiver::new(), Sender::new(), Vec::new());
-    let (mut sent, mut received) = (0, 0);
-    let mut due = Instant::now();
-    let end = due + time;
-    while Instant::now() < end {
-        if rate > 0 {
-            thread::sleep(due.saturating_duration_since(Instant::now()));
-            due += Duration::from_secs(1) / rate;
-        }
-        let taken = sender.send(source.as_raw_fd(), &buffer, &datagrams, false) as u64;
-        sent += taken;
-        let mut awaited = taken * sinks.len() as u64;
-        let patience = Instant::now() + FRAME_PATIENCE;
-        while awaited > 0 && Instant::now() < patience {
-            epoll.wait(5, &mut ready);
-            for token in &ready {
-                let count = receiver.receive(sinks[*token as usize].as_raw_fd()) as u64;
-                received += count;
-                awaited = awaited.saturating_sub(count);
-            }
-        }
-    }
-    Ok((sent, received))
-}
-
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::tun;
+
+    fn report(words: &str) -> Result<String, String> {
+        let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        Args::parse(&words, OPTIONS).and_then(|args| run(&args)).map(|json| json.to_string())
+    }
 
     #[test]
     fn the_relay_reaches_every_destination_with_every_packet() {
-        let words: Vec<String> = "--destinations 3 --packets-per-frame 4 --seconds 0.05 --gso true --rate 400"
-            .split(' ')
-            .map(str::to_owned)
-            .collect();
-        let report = Args::parse(&words, OPTIONS).and_then(|args| run(&args)).map(|json| json.to_string());
+        let report = report("--destinations 3 --packets-per-frame 4 --seconds 0.05 --gso true --rate 400");
         assert!(report.is_ok_and(|json| json.contains(r#""lost":0,"#)));
+    }
+
+    /// The whole of it: what the relay sends comes out of the card, and what the card puts in comes to the relay.
+    #[test]
+    fn behind_a_card_that_segments_or_does_not_every_packet_arrives_and_none_is_dropped() {
+        let reports = std::thread::spawn(|| {
+            tun::private_network("card0", "10.77.0.1/16", 1_000)?;
+            let whole = |uso: &str, gso: &str| {
+                let words = "--card card0 --destinations 100 --packets-per-frame 4 --seconds 0.1 --rate 100";
+                report(&format!("{words} --uso {uso} --gso {gso}"))
+            };
+            Ok::<_, String>([whole("true", "true"), whole("false", "true"), whole("true", "false")])
+        });
+        match reports.join().unwrap() {
+            Err(reason) => eprintln!("not tested: {reason}"),
+            Ok(reports) => {
+                for report in reports {
+                    let report = report.unwrap();
+                    assert!(report.contains(r#""lost":0,"card_drops":0,"#) && !report.contains(r#""forwarded":0,"#));
+                }
+            }
+        }
     }
 }
