@@ -13,6 +13,7 @@ from typing import Any
 
 from bench import generator
 from bench.generator import GENERATOR_CORE, REPOSITORY, SERVER_CORE, GeneratorError
+from bench.network import LOOPBACK, Network
 from bench.rows import Row
 from bench.servers import KEY, Server
 
@@ -52,17 +53,27 @@ class Results:
     churn: dict[str, Report] = field(default_factory=dict)
     """Server name: newcomers, ten joining at any time."""
     failures: list[str] = field(default_factory=list)
+    network: str = LOOPBACK.name
+    """What is between servers and clients."""
     steered: bool = False
     """The kernel's work for receivers was done on the generator's core."""
 
 
 class Bench:
-    def __init__(self, binary: Path, servers: dict[str, Starter], effort: Effort, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        binary: Path,
+        servers: dict[str, Starter],
+        effort: Effort,
+        network: Network,
+        say: Callable[[str], None],
+    ) -> None:
         self._binary = binary
         self._servers = servers
         self._effort = effort
+        self._network = network
         self._say = say
-        self.results = Results()
+        self.results = Results(network=network.name)
 
     def load(self, row: Row) -> None:
         """The row against every server, and the raw limit for its sends, all within a minute or two.
@@ -98,6 +109,8 @@ class Bench:
             report = self._against(f"joins, as many as it takes, {name}", start, "churn", options)
             if report:
                 self.results.churn[name] = report
+            if not self._network.is_loopback:
+                continue  # The SDK has kernel sockets, and none of those is behind the card.
             self._say(f"joins with the official Python SDK: {name}")
             try:
                 with start() as server:
@@ -111,7 +124,8 @@ class Bench:
                 words = server.options()
                 if command == "join":
                     words = words[: words.index("--server-pid")]
-                return generator.run(self._binary, command, [*words, *options], timeout_s=300)
+                words += [*options, *self._network.generator_options]
+                return generator.run(self._binary, command, words, timeout_s=300)
         except GeneratorError as error:
             self.results.failures.append(f"{what}: {error}")
             return None
@@ -123,7 +137,10 @@ class Bench:
             options = ["--destinations", str(shape.destinations), "--packets-per-frame", str(shape.packets_per_frame)]
             options += ["--bytes", str(shape.bytes), "--gso", str(gso).lower(), "--server-core", str(SERVER_CORE)]
             options += ["--seconds", str(self._effort.raw_seconds), "--rate", str(shape.frames_per_s if paced else 0)]
+            options += self._network.generator_options
             reports = [generator.run(self._binary, "udp", options, timeout_s=60) for _ in range(self._effort.repeats)]
+            if dropped := sum(report["card_drops"] or 0 for report in reports):
+                self.results.failures.append(f"{row.name}, raw UDP: the card dropped {dropped} packets")
             cpu_s_per_packet += shape.share / statistics.median(r["packets_per_cpu_s"] for r in reports)
         return 1 / cpu_s_per_packet
 

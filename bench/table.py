@@ -5,6 +5,7 @@ from typing import Any
 
 from bench.machine import Machine
 from bench.measure import Report, Results
+from bench.network import NETWORKS
 from bench.rows import FRAMES_PER_S, PACKETS_PER_FRAME, VIDEO_PAYLOAD, Row
 
 OURS = "AuraLink"
@@ -23,11 +24,13 @@ waiting finds more packets at once, which is cheaper for each of them."""
 
 def markdown(machine: Machine, results: Results, rows: list[Row], minutes: float) -> str:
     peer = any(PEER in servers for servers in results.loads.values())
+    network = NETWORKS[results.network]
     lines = [
-        f"# Media figures of {machine.date}, commit {machine.commit}",
+        f"# Media figures of {machine.date}, commit {machine.commit}, over {network.title}",
         "",
         f"{machine.processor}, {machine.cores} cores, kernel {machine.kernel}; load average when it began "
-        f"{machine.load_before}. Loopback, server on core 0, generator on core 1. {minutes:.0f} minutes.",
+        f"{machine.load_before}. Server on core 0, generator on core 1. {minutes:.0f} minutes.",
+        *(["", network.meaning] if network.meaning else []),
         *(["", STEERED] if results.steered else []),
         "",
         f"Video is {FRAMES_PER_S} frames a second of {PACKETS_PER_FRAME} packets with {VIDEO_PAYLOAD} bytes, audio 50 "

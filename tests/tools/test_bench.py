@@ -5,10 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from bench import loopback
-from bench.measure import Bench, Effort
+from bench import card, loopback
+from bench.machine import Machine
+from bench.measure import Bench, Effort, Results
+from bench.network import LOOPBACK, NETWORKS
 from bench.rows import AUDIO_PACKETS_PER_S, ROWS, Row
 from bench.servers import Server, ServerError
+from bench.table import markdown
 
 
 def test_a_server_that_does_not_start_ends_the_run_with_its_reason() -> None:
@@ -20,7 +23,7 @@ def test_a_server_that_does_not_start_ends_the_run_with_its_reason() -> None:
         raise ServerError("no such module")
         yield
 
-    bench = Bench(Path("/nowhere"), {"AuraLink": broken}, Effort.short(), lambda _: None)
+    bench = Bench(Path("/nowhere"), {"AuraLink": broken}, Effort.short(), LOOPBACK, lambda _: None)
     with pytest.raises(ServerError, match="no such module"):
         bench.load(ROWS[0])
     assert tried == ["once"]
@@ -51,3 +54,20 @@ def test_the_raw_relay_sends_what_the_publishers_of_all_rooms_send() -> None:
     assert options[options.index("--rooms") + 1] == "4"
     [shape] = row.shapes()
     assert (shape.frames_per_s, shape.destinations) == (4 * 3 * AUDIO_PACKETS_PER_S, 2)
+
+
+def test_the_heading_says_which_network_it_was() -> None:
+    here = Machine("a processor", 2, "6.18", "2026-11-30 12:00 UTC", "abc1234", 0.1)
+    for network in NETWORKS.values():
+        first, *rest = markdown(here, Results(network=network.name), [], 1).splitlines()
+        assert first.endswith(f"over {network.title}")
+        assert ("TUN device" in "".join(rest)) is not network.is_loopback
+
+
+def test_who_may_not_have_a_card_is_told_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise PermissionError("Operation not permitted")
+
+    monkeypatch.setattr(card, "_leave_network", refuse)
+    with pytest.raises(card.CardError, match="needs root and /dev/net/tun"):
+        card.plug_in()
