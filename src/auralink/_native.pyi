@@ -28,6 +28,7 @@ Event: TypeAlias = (
     | tuple[Literal["offer_rejected"], int, int, str]  # peer, offer_id, message
     | tuple[Literal["offer"], int, int, str, dict[str, str]]  # peer, offer_id, sdp, mid -> track sid
     | tuple[Literal["connected"], int]  # peer
+    | tuple[Literal["route"], int, Literal["udp", "tcp"], str, int]  # peer, how, where our packets go to
     | tuple[Literal["channel_open"], int, ChannelLabel]  # peer
     | tuple[Literal["peer_closed"], int, str, str]  # peer, reason, message
     | tuple[Literal["sections_needed"], int, int, int]  # peer, audio, video

@@ -127,6 +127,7 @@ impl Directory {
             | Event::OfferRejected { peer, .. }
             | Event::Offer { peer, .. }
             | Event::Connected { peer }
+            | Event::Route { peer, .. }
             | Event::ChannelOpen { peer, .. }
             | Event::PeerClosed { peer, .. }
             | Event::SectionsNeeded { peer, .. }

@@ -1,13 +1,14 @@
 //! Events of all shards on their way to the signal plane: one bounded queue with an eventfd.
 //!
-//! When the reader is slow, speakers, quality and wanted qualities keep only their newest state, lossy data are
+//! When the reader is slow, speakers, quality, routes and wanted qualities keep only their newest state, lossy data are
 //! dropped and counted, and any other event that does not fit is handed back: its peer is closed, because half a
 //! conversation about a peer is worse than none.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use auralink_media::api::{Channel, Event, PeerId, Quality, RoomId, TrackId};
+use auralink_media::api::{Channel, Event, PeerId, Proto, Quality, RoomId, TrackId};
 use rustc_hash::FxHashMap;
 
 use crate::sys::EventFd;
@@ -27,6 +28,7 @@ enum Slot {
     Event(NetEvent),
     Speakers(RoomId),
     Quality(PeerId),
+    Route(PeerId),
     Wanted(TrackId),
 }
 
@@ -36,6 +38,7 @@ struct Queue {
     bytes: usize,
     speakers: FxHashMap<RoomId, Vec<(PeerId, f32, bool)>>,
     quality: FxHashMap<PeerId, f32>,
+    routes: FxHashMap<PeerId, (Proto, SocketAddr)>,
     wanted: FxHashMap<TrackId, Vec<Quality>>,
     dropped: u64,
 }
@@ -120,6 +123,11 @@ impl Queue {
                     self.slots.push_back(Slot::Quality(peer));
                 }
             }
+            Event::Route { peer, proto, address } => {
+                if self.routes.insert(peer, (proto, address)).is_none() {
+                    self.slots.push_back(Slot::Route(peer));
+                }
+            }
             Event::QualitiesWanted { track, qualities } => {
                 if self.wanted.insert(track, qualities).is_none() {
                     self.slots.push_back(Slot::Wanted(track));
@@ -168,6 +176,9 @@ impl Queue {
             Slot::Quality(peer) => {
                 self.quality.remove(&peer).map(|score| NetEvent::Core(Event::Quality { peer, score }))
             }
+            Slot::Route(peer) => {
+                self.routes.remove(&peer).map(|(proto, address)| NetEvent::Core(Event::Route { peer, proto, address }))
+            }
             Slot::Wanted(track) => {
                 self.wanted.remove(&track).map(|qualities| NetEvent::Core(Event::QualitiesWanted { track, qualities }))
             }
@@ -198,16 +209,17 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_reader_gets_the_newest_speakers_and_quality_only() {
+    fn a_slow_reader_gets_the_newest_speakers_quality_and_route_only() {
         let queue = EventQueue::new(2, 1000).unwrap();
         for step in 0..100u32 {
             let level = step as f32 / 100.0;
             queue.publish(&mut vec![
                 Event::Speakers { room: RoomId(1), levels: vec![(PeerId(u64::from(step % 2)), level, true)] },
                 Event::Quality { peer: PeerId(1), score: level },
+                Event::Route { peer: PeerId(1), proto: Proto::Udp, address: ([127, 0, 0, 1], step as u16).into() },
             ]);
         }
-        assert_eq!(queue.len(), 2);
+        assert_eq!(queue.len(), 3);
         assert_eq!(
             drain(&queue),
             [
@@ -216,6 +228,11 @@ mod tests {
                     levels: vec![(PeerId(0), 0.98, true), (PeerId(1), 0.99, true)]
                 }),
                 NetEvent::Core(Event::Quality { peer: PeerId(1), score: 0.99 }),
+                NetEvent::Core(Event::Route {
+                    peer: PeerId(1),
+                    proto: Proto::Udp,
+                    address: ([127, 0, 0, 1], 99).into()
+                }),
             ]
         );
     }

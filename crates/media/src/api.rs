@@ -345,7 +345,7 @@ impl CloseReason {
     }
 }
 
-/// Events to the signal plane. Control events are never dropped; `Speakers` and `Quality` coalesce.
+/// Events to the signal plane. Control events are never dropped; `Speakers`, `Quality` and `Route` coalesce.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     Answer {
@@ -370,6 +370,12 @@ pub enum Event {
     /// ICE and DTLS are up; media and data may flow. Once per peer.
     Connected {
         peer: PeerId,
+    },
+    /// The way our packets take to it from now on: where its handshake came from, then what it nominated.
+    Route {
+        peer: PeerId,
+        proto: Proto,
+        address: SocketAddr,
     },
     /// A data channel of the protocol is open.
     ChannelOpen {
@@ -457,6 +463,15 @@ pub enum Proto {
     Udp,
     /// ICE-TCP: the framing of RFC 4571 is the I/O layer's, one connection per remote address.
     Tcp,
+}
+
+impl Proto {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Proto::Udp => "udp",
+            Proto::Tcp => "tcp",
+        }
+    }
 }
 
 /// Where datagrams of a shard arrive: what goes into the candidates of its answers.

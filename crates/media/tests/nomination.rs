@@ -97,4 +97,6 @@ fn a_nomination_moves_what_began_on_another_way() {
     let before = world.got(bob, OPUS).len();
     world.run_with(500, |world, ms| sender.step(world, alice, 5_500 + ms));
     assert!(world.got(bob, OPUS).len() > before + 20, "it follows him");
+    let moved = Event::Route { peer: PeerId(2), proto: Proto::Udp, address: world.clients[bob].seen_as };
+    assert!(world.has(|event| *event == moved));
 }

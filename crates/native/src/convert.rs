@@ -128,6 +128,9 @@ fn core_event(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
             ("offer", peer.0, offer_id, sdp, mapping(py, &mid_to_track)?).into_pyobject(py)
         }
         Event::Connected { peer } => of_peer(py, "connected", peer),
+        Event::Route { peer, proto, address } => {
+            ("route", peer.0, proto.as_str(), address.ip().to_string(), address.port()).into_pyobject(py)
+        }
         Event::ChannelOpen { peer, channel } => ("channel_open", peer.0, channel.label()).into_pyobject(py),
         Event::PeerClosed { peer, reason, message } => {
             ("peer_closed", peer.0, reason.as_str(), message).into_pyobject(py)

@@ -91,6 +91,8 @@ impl Peer {
                     if let Some(line) = &mut self.line {
                         line.path = path;
                     }
+                    let Path { proto, address } = path;
+                    effects.events.push(Event::Route { peer: self.id, proto, address });
                 }
                 TransportEvent::Opened(channel) => {
                     if let Some(open) = self.opened.get_mut(channel as usize) {
