@@ -45,8 +45,8 @@ class Network(asyncio.DatagramProtocol):
     def __init__(self, udp_port: int, tcp_port: int, seed: int = 1) -> None:
         self.udp = True
         """False: no datagram passes, as behind a strict firewall."""
-        self.open = True
-        """False: nothing passes at all."""
+        self._passing = asyncio.Event()
+        self._passing.set()
         self.paths: dict[Address, Path] = {}
         self.tcp_bytes = 0
         self._ports = udp_port, tcp_port
@@ -55,6 +55,15 @@ class Network(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+
+    @property
+    def open(self) -> bool:
+        """False: nothing passes at all."""
+        return self._passing.is_set()
+
+    @open.setter
+    def open(self, passing: bool) -> None:
+        (self._passing.set if passing else self._passing.clear)()
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -151,9 +160,11 @@ class Network(asyncio.DatagramProtocol):
         task.add_done_callback(self._connections.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """TCP knows no loss, only time: the links delay what they would have lost as little as the rest."""
+        """TCP knows no loss, only time: the links delay what they would have lost as little as the rest, and what
+        comes while nothing passes waits."""
         onward: asyncio.StreamWriter | None = None
         try:
+            await self._passing.wait()
             onward_reader, onward = await asyncio.open_connection(SERVER, self._ports[1])
             up, down = self._default
             async with asyncio.TaskGroup() as both:
@@ -170,6 +181,7 @@ class Network(asyncio.DatagramProtocol):
         link = Link(Impairment(delay=how.delay, jitter=how.jitter, rate_bps=how.rate_bps, queue_bytes=1 << 30))
         loop = asyncio.get_running_loop()
         while chunk := await reader.read(_READ):
+            await self._passing.wait()
             self.tcp_bytes += len(chunk)
             arrival = link.arrival(loop.time(), len(chunk))
             if arrival is not None and arrival > loop.time():
