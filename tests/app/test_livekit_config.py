@@ -26,7 +26,8 @@ rtc:
   turn_servers:
     - {{host: turn.example.org, port: 443, protocol: tls, secret: {SECRET}, ttl: 14400, username: "", credential: ""}}
   congestion_control: {{enabled: true, allow_pause: true, stream_allocator: {{probe_mode: padding}}}}
-  allow_tcp_fallback: true
+  allow_tcp_fallback: false
+  force_tcp: true
   tcp_fallback_rtt_threshold: 0
   packet_buffer_size_video: 500
   pli_throttle: {{low_quality: 500ms}}
@@ -75,6 +76,8 @@ def test_the_whole_sample_is_read_and_every_key_is_told(tmp_path: Path) -> None:
         "AURALINK_MEDIA_UDP_PORT": "50000",
         "AURALINK_MEDIA_TCP_PORT": "7881",
         "AURALINK_MEDIA_ADDRESSES": '["203.0.113.9"]',
+        "AURALINK_MEDIA_TCP_FALLBACK": "false",
+        "AURALINK_MEDIA_FORCE_TCP": "true",
         "AURALINK_MEDIA_STUN_SERVERS": '["stun.example.org:3478", "stun.example.net:19302"]',
         "AURALINK_MEDIA_TURN_SERVERS": json.dumps(
             [{"host": "turn.example.org", "port": 443, "protocol": "tls", "secret": SECRET, "ttl": 14400}]

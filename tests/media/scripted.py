@@ -22,6 +22,19 @@ from auralink.media.server_info import server_info
 from auralink.media.session import Session
 from auralink.media.tokens import KeyRing
 
+SDP = "\r\n".join(
+    [
+        "v=0",
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111",
+        "a=ice-ufrag:abcd",
+        "a=mid:0",
+        "a=candidate:1 1 udp 2130706431 127.0.0.1 7882 typ host",
+        "a=candidate:2 1 TCP 1671430143 127.0.0.1 7881 typ host tcptype passive",
+        "",
+    ]
+)
+"""A description of the engine's."""
+
 KEY, SECRET = "APItest", "a secret that only tests know, long enough"
 
 
@@ -85,6 +98,9 @@ class ScriptedClock:
         self._now = 0.0
         self._timers: list[ScriptedTimer] = []
 
+    def now(self) -> float:
+        return self._now
+
     def later(self, delay_s: float, what: Callable[[], None]) -> "ScriptedTimer":
         timer = ScriptedTimer(self._now + delay_s, what)
         self._timers.append(timer)
@@ -138,7 +154,7 @@ class Server:
     def host(self, events: TenantLogs, defaults: RoomDefaults, limits: Limits, ice: IceServers | None = None) -> None:
         """Rooms of this engine, and the way into them."""
         later = self.clock.later
-        self.rooms = Rooms(self.engine, events, defaults, limits, later=later)
+        self.rooms = Rooms(self.engine, events, defaults, limits, later=later, clock=self.clock.now)
         about = server_info(defaults.region)
         self.joining = Joining(self.rooms, self.keys, ice or IceServers(time.time), about, later=later)
         self.reports = EngineReports(self.rooms)

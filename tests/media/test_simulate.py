@@ -3,22 +3,9 @@
 import pytest
 from livekit.protocol.models import DisconnectReason
 from livekit.protocol.rtc import JoinRequest, LeaveRequest, SignalRequest
-from tests.media.scripted import Client, Server
+from tests.media.scripted import SDP, Client, Server
 
-from auralink.media.candidates import CandidateChoices
 from auralink.media.session import Session
-
-SDP = "\r\n".join(
-    [
-        "v=0",
-        "m=audio 9 UDP/TLS/RTP/SAVPF 111",
-        "a=ice-ufrag:abcd",
-        "a=mid:0",
-        "a=candidate:1 1 udp 2130706431 127.0.0.1 7882 typ host",
-        "a=candidate:2 1 TCP 1671430143 127.0.0.1 7881 typ host tcptype passive",
-        "",
-    ]
-)
 
 
 def simulate(session: Session, **scenario: object) -> None:
@@ -108,25 +95,18 @@ def test_another_protocol_restarts_ice_and_holds_for_the_next_session() -> None:
     again, new = server.join("ann")
     server.reports.handle(("answer", again.me.peer, 1, SDP, {}, []))
     assert " udp " not in new.of("answer")[0].sdp
-    simulate(again, switch_candidate_protocol="TLS")
+    assert not new.of("join")[0].fast_publish
+    simulate(again, switch_candidate_protocol="UDP")
     server.reports.handle(("answer", again.me.peer, 2, SDP, {}, []))
     assert new.of("answer")[1].sdp == SDP
 
 
-def test_where_there_is_no_other_candidate_all_stay() -> None:
-    choices = CandidateChoices()
-    choices.set("ann", "tcp")
-    only_udp = "\r\n".join(line for line in SDP.split("\r\n") if "TCP" not in line or not line.startswith("a="))
-    assert choices.apply("ann", only_udp) == only_udp
-    assert choices.apply("bob", SDP) == SDP
-
-
-def test_choices_are_not_kept_without_end() -> None:
-    choices = CandidateChoices()
-    for number in range(3_000):
-        choices.set(f"guest {number}", "tcp")
-    assert choices.apply("guest 2999", SDP) != SDP
-    assert choices.apply("guest 0", SDP) == SDP
+def test_tls_without_a_relay_over_tls_means_all() -> None:
+    server = Server()
+    ann, client = server.join("ann")
+    simulate(ann, switch_candidate_protocol="TLS")
+    server.reports.handle(("answer", ann.me.peer, 1, SDP, {}, []))
+    assert client.of("answer")[0].sdp == SDP
 
 
 def test_a_narrow_line_is_told_to_the_engine() -> None:

@@ -10,6 +10,7 @@ from auralink.kit.assembly import Assembly
 from auralink.kit.settings import SettingsError, is_loopback, weakness
 from auralink.media import codecs
 from auralink.media.external_address import DEFAULT_SERVERS, NoExternalAddress, discover
+from auralink.media.fallback import Policy
 from auralink.media.ice_servers import IceServers
 from auralink.media.limits import Limits
 from auralink.media.rooms import RoomDefaults
@@ -41,6 +42,20 @@ def room_defaults(settings: MediaSettings) -> RoomDefaults:
         settings.media_sync_streams,
         codecs.enabled(settings.media_enabled_codecs),
         settings.media_active_red_encoding,
+        fallback_policy(settings),
+    )
+
+
+def fallback_policy(settings: MediaSettings) -> Policy:
+    """Raises SettingsError."""
+    if settings.media_force_tcp and not settings.media_tcp_port:
+        raise SettingsError("AURALINK_MEDIA_FORCE_TCP needs AURALINK_MEDIA_TCP_PORT.")
+    return Policy(
+        allowed=settings.media_tcp_fallback,
+        # Relays reach us over UDP.
+        tcp=settings.media_tcp_port != 0 and not settings.media_force_relay,
+        tls=any(turn.protocol == "tls" for turn in settings.media_turn_servers),
+        force_tcp=settings.media_force_tcp,
     )
 
 

@@ -19,6 +19,9 @@ _SAFARI_VP9 = (18, 3)
 """Later versions do not send VP9."""
 
 
+_SWIFT_TCP = (1, 0, 5)
+
+
 def refused(client: ClientInfo) -> Refused:
     browser, system = client.browser.lower(), client.os.lower()
     if browser == "safari":
@@ -32,6 +35,13 @@ def refused(client: ClientInfo) -> Refused:
 def takes_red(client: ClientInfo) -> bool:
     """LiveKit sends these no RED, although Safari's answers accept it. They are not told: nothing is lost to them."""
     return client.browser.lower() not in ("safari", "firefox", "firefox mobile")
+
+
+def takes_ice_tcp(client: ClientInfo) -> bool:
+    """Whether it connects to candidates of ours over TCP."""
+    if client.sdk == ClientInfo.SWIFT:
+        return _version(client.version) >= _SWIFT_TCP
+    return client.sdk != ClientInfo.GO
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from livekit.protocol.rtc import (
     SubscriptionResponse,
 )
 
-from auralink.media import backup, connection_quality, data, dynacast, membership, publishing, subscribing
+from auralink.media import backup, connection_quality, data, dynacast, membership, moving, publishing, subscribing
 from auralink.media.participant import Participant, PublishedTrack
 from auralink.media.room import Room
 from auralink.media.rooms import Rooms
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from auralink._native import Event
 
 log = structlog.get_logger(__name__)
+
+_UNHEARD = ("ice_timeout", "connect_timeout")
 
 
 class EngineReports:
@@ -51,7 +53,7 @@ class EngineReports:
             return
         match event:
             case ("answer", _, offer_id, sdp, mid_to_track, sections):
-                sdp = room.candidate_choices.apply(me.identity, sdp)
+                sdp = moving.described(room, me, peer, sdp)
                 me.offered(sections)
                 answer = SessionDescription(type="answer", sdp=sdp, id=offer_id, mid_to_track_id=mid_to_track)
                 me.send(SignalResponse(answer=answer))
@@ -69,10 +71,12 @@ class EngineReports:
             case ("connected", _):
                 if peer == me.primary:
                     membership.activate(room, me)
+            case ("route", _, proto, host, port):
+                me.ways.takes(peer, proto, (host, port), room.fallbacks.now())
             case ("offer_needed", _) if me.offers:
                 me.offers.needed()
             case ("offer", _, offer_id, sdp, mid_to_track) if me.offers:
-                me.offers.made(offer_id, room.candidate_choices.apply(me.identity, sdp), mid_to_track)
+                me.offers.made(offer_id, moving.described(room, me, peer, sdp), mid_to_track)
             case ("sections_needed", _, audio, video):
                 if me.section_requests:
                     me.section_requests.needed(audio, video)
@@ -98,6 +102,8 @@ class EngineReports:
                 data.forward_unlabeled(room, me, payload, self._rooms.limits)
             case ("peer_closed", _, reason, message):
                 log.info("media.peer_closed", room=room.name, participant=me.sid, reason=reason, message=message)
+                if reason in _UNHEARD:
+                    moving.lost(room, me, peer)
                 _closed(room, me, reason)
 
     def _shard_failed(self, room_id: int) -> None:

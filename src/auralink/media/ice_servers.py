@@ -15,6 +15,8 @@ from livekit.protocol.models import ClientConfigSetting, ClientConfiguration
 from livekit.protocol.rtc import ICEServer
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from auralink.media.fallback import Preference
+
 DEFAULT_LIFE_S = 4 * 3600
 
 
@@ -70,17 +72,20 @@ class IceServers:
     force_relay: bool = field(default=False)
     """Clients use the TURN servers only, never a direct path."""
 
-    def of(self, participant: str) -> list[ICEServer]:
+    def of(self, participant: str, preference: Preference = Preference.ALL) -> list[ICEServer]:
         servers = []
+        over_tls = preference is Preference.TLS
         for turn in self.turn:
+            if over_tls and turn.protocol != "tls":
+                continue
             username, credential = turn.credentials(participant, self.clock())
             servers.append(ICEServer(urls=[turn.url], username=username, credential=credential))
         if self.stun:
             servers.append(ICEServer(urls=[f"stun:{server}" for server in self.stun]))
         return servers
 
-    def configuration(self) -> ClientConfiguration | None:
+    def configuration(self, preference: Preference = Preference.ALL) -> ClientConfiguration | None:
         """None: as clients do by themselves."""
-        if not self.force_relay:
+        if not self.force_relay and preference is not Preference.TLS:
             return None
         return ClientConfiguration(force_relay=ClientConfigSetting.ENABLED)

@@ -8,6 +8,7 @@ from livekit.protocol.models import (
     DisabledCodecs,
     DisconnectReason,
     ParticipantInfo,
+    ReconnectReason,
     ServerInfo,
 )
 from livekit.protocol.room import RoomConfiguration
@@ -22,7 +23,8 @@ from livekit.protocol.rtc import (
 )
 
 from auralink.kit.errors import AuraError, InvalidInput, NotFound
-from auralink.media import codecs, devices, dynacast, membership
+from auralink.media import codecs, devices, dynacast, membership, moving
+from auralink.media.fallback import Preference
 from auralink.media.ice_servers import IceServers
 from auralink.media.limits import Limits
 from auralink.media.participant import Connection, Participant
@@ -96,6 +98,7 @@ class Joining:
         room = self._rooms.open(claims.video.room, claims.room_config, tenant=claims.tenant)
         if present := room.participants.get(claims.identity):
             membership.dismiss(room, present, DisconnectReason.DUPLICATE_IDENTITY, tell_others=False)
+        me.ways.preference = room.fallbacks.preference(room.who(me))
         if dual:
             me.offers = self._server_offers(room, me)
             me.subscriber_primary = me.grant.can_subscribe and me.client.protocol >= SUBSCRIBER_PRIMARY
@@ -162,8 +165,8 @@ class Joining:
             room=room.info(),
             participant=me.info(),
             other_participants=room.others_visible_to(me),
-            ice_servers=self._ice.of(me.sid),
-            client_configuration=_configuration(self._ice.configuration(), me),
+            ice_servers=self._ice.of(me.sid, me.ways.preference),
+            client_configuration=_configuration(self._ice.configuration(me.ways.preference), me),
             server_version=self._server.version,
             server_region=self._server.region,
             server_info=self._server,
@@ -172,7 +175,7 @@ class Joining:
             ping_timeout=PING_TIMEOUT_S,
             sif_trailer=room.sif_trailer,
             enabled_publish_codecs=codecs.publishable(room.codecs, frozenset().union(*devices.refused(me.client))),
-            fast_publish=me.grant.can_publish and not self._ice.force_relay,
+            fast_publish=me.grant.can_publish and not self._ice.force_relay and me.ways.preference is Preference.ALL,
         )
 
     def resume(self, claims: Claims, request: JoinRequest, connection: Connection) -> Session | None:
@@ -187,11 +190,12 @@ class Joining:
         if me.resume_cuts.silently():
             me.disconnect_signal()
             return session
+        moving.renegotiate(room, me, lost=_failed_connection(request, me))
         me.send(
             SignalResponse(
                 reconnect=ReconnectResponse(
-                    ice_servers=self._ice.of(me.sid),
-                    client_configuration=_configuration(self._ice.configuration(), me),
+                    ice_servers=self._ice.of(me.sid, me.ways.preference),
+                    client_configuration=_configuration(self._ice.configuration(me.ways.preference), me),
                     server_info=self._server,
                     last_message_seq=me.reliable_seen,
                 )
@@ -223,6 +227,16 @@ class Joining:
         me.connection = None
         if not me.active:
             membership.remove(room, me, DisconnectReason.SIGNAL_CLOSE)
+
+
+def _failed_connection(request: JoinRequest, me: Participant) -> int | None:
+    """Because of which the client resumes."""
+    match request.reconnect_reason:
+        case ReconnectReason.RR_PUBLISHER_FAILED:
+            return me.peer
+        case ReconnectReason.RR_SUBSCRIBER_FAILED:
+            return me.receiver
+    return None
 
 
 def _given(request: JoinRequest) -> dict[str, str]:

@@ -25,6 +25,7 @@ from auralink.media.server_offers import ServerOffers
 from auralink.media.server_rpc import ServerCalls
 from auralink.media.tokens import VideoGrant
 from auralink.media.trickle import Candidates
+from auralink.media.ways import Ways
 
 
 @dataclass(eq=False)
@@ -144,6 +145,7 @@ class Participant:
     """On the single path, where the client offers."""
     candidates: Candidates = field(default_factory=lambda: Candidates(SignalTarget.PUBLISHER))
     """Of the connection it publishes on."""
+    ways: Ways = field(default_factory=Ways)
     missed: Missed = field(default_factory=Missed)
     resume_cuts: ResumeCuts = field(default_factory=ResumeCuts)
     refused: set[str] = field(default_factory=set)

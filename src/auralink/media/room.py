@@ -27,10 +27,10 @@ from livekit.protocol.rtc import (
 )
 
 from auralink.media import codecs
-from auralink.media.candidates import CandidateChoices
 from auralink.media.data_out import DataOut
 from auralink.media.data_tracks import DataTracks
 from auralink.media.engine import Engine
+from auralink.media.fallback import Fallbacks, Who
 from auralink.media.lingering import Lingering
 from auralink.media.nonces import Nonces
 from auralink.media.participant import Participant, PublishedTrack
@@ -94,6 +94,7 @@ class Room:
     data_out: DataOut
     lingering: Lingering
     """Where the peers of those who leave go."""
+    fallbacks: Fallbacks
     tenant: str = ""
     """Never told to clients: within its tenant a room goes by its plain name."""
     sid: str = field(default_factory=lambda: new_sid("RM_"))
@@ -118,7 +119,6 @@ class Room:
     """The last who left, for those who were between two signal connections and did not hear of it."""
     history: ReliableHistory = field(default_factory=ReliableHistory)
     nonces: Nonces = field(default_factory=Nonces)
-    candidate_choices: CandidateChoices = field(default_factory=CandidateChoices)
     data_tracks: DataTracks = field(init=False)
     speakers: Speakers = field(default_factory=Speakers)
     gone_peers: list[int] = field(default_factory=list)
@@ -132,6 +132,9 @@ class Room:
 
     def __post_init__(self) -> None:
         self.data_tracks = DataTracks(self.engine, self.ids.next, self.participants, self._data_tracks_changed)
+
+    def who(self, me: Participant) -> Who:
+        return Who(self.tenant, self.name, me.identity)
 
     def _data_tracks_changed(self, me: Participant) -> None:
         me.touch()

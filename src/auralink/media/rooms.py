@@ -6,8 +6,8 @@ Owner of the rooms; lives on the event loop.
 import asyncio
 import secrets
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from itertools import count
 
 from livekit.protocol.models import DisconnectReason, RoomEndReason
@@ -15,10 +15,11 @@ from livekit.protocol.room import RoomConfiguration
 from livekit.protocol.rtc import LeaveRequest
 
 from auralink.kit.errors import InvalidInput, Unavailable
-from auralink.media import codecs, membership
+from auralink.media import codecs, membership, moving
 from auralink.media.data_out import DataOut
 from auralink.media.engine import Engine
 from auralink.media.engine_commands import EngineCommands
+from auralink.media.fallback import Fallbacks, Policy
 from auralink.media.keys import PLATFORM
 from auralink.media.limits import Limits
 from auralink.media.lingering import Lingering
@@ -48,6 +49,7 @@ class RoomDefaults:
     """Mime types of those that may be used."""
     makes_red: bool = False
     """Plain Opus goes as RED to who negotiated that."""
+    fallback: Policy = field(default_factory=Policy)
 
 
 class _Ids:
@@ -69,12 +71,14 @@ class Rooms:
         limits: Limits,
         *,
         later: Later = on_the_loop,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._events = events
         self.defaults = defaults
         self.limits = limits
         self.revocations = Revocations()
+        self._fallbacks = Fallbacks(defaults.fallback, clock)
         self._later = later
         self._commands = EngineCommands(engine, later, self._engine_too_slow)
         self._lingering = Lingering(self._commands.of, later)
@@ -127,6 +131,7 @@ class Rooms:
             limits=limits,
             data_out=DataOut(self._engine, self._later, self._cannot_keep_up),
             lingering=self._lingering,
+            fallbacks=self._fallbacks,
             by_track=self.by_track,
             codecs=self.defaults.codecs,
             makes_red=self.defaults.makes_red,
@@ -182,11 +187,21 @@ class Rooms:
                 if not participant.active and participant.joined_at_ms < joined_before_ms:
                     membership.dismiss(room, participant, DisconnectReason.JOIN_FAILURE)
 
+    def move_stuck(self) -> None:
+        """Those who were told of a few ways only, none of which came up, come anew."""
+        for room in self.all():
+            for participant in list(room.participants.values()):
+                if moving.is_stuck(room, participant):
+                    moving.stuck(room, participant)
+                    reconnect = LeaveRequest.Action.RECONNECT
+                    membership.dismiss(room, participant, DisconnectReason.CONNECTION_TIMEOUT, reconnect)
+
     async def watch(self) -> None:
         """Ends what nobody needs; runs as long as the server does."""
         while True:
             await asyncio.sleep(_SWEEP_S)
             self.close_idle(time.monotonic())
+            self.move_stuck()
             self.give_up_on(time.time() * 1000 - _JOIN_LIMIT_S * 1000)
             for room in self.all():
                 room.history.forget_before(time.monotonic())

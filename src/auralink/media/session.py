@@ -48,13 +48,15 @@ class Session:
         self._later = later
 
     def handle(self, request: SignalRequest) -> None:
+        self.me.ways.heard_at = self.room.fallbacks.now()
         match request.WhichOneof("message"):
             case "offer":
                 self.offer(request.offer)
             case "answer":
                 self._answer(request.answer)
             case "trickle":
-                pass  # ICE-lite: the client's checks tell us its addresses.
+                # ICE-lite: the client's checks tell us its addresses.
+                self.me.ways.trickled(request.trickle.candidateInit)
             case "add_track":
                 self.add_track(request.add_track)
             case "mute":

@@ -70,6 +70,11 @@ class MediaSettings(Settings):
     """host:port, told to clients too. Ours has a public address or none, so clients rarely need any."""
     media_turn_servers: list[TurnServer] = Field(default_factory=list)
     """External TURN servers, such as coturn, as JSON: [{"host": "turn.example.org", "secret": "..."}]."""
+    media_tcp_fallback: bool = True
+    """Whether clients whose UDP fails are moved to TCP, and from there to a TURN server over TLS (LiveKit:
+    allow_tcp_fallback)."""
+    media_force_tcp: bool = False
+    """Clients are told of TCP only."""
     media_force_relay: bool = False
     """Clients connect through the TURN servers only."""
 

@@ -4,8 +4,8 @@ import structlog
 from livekit.protocol.models import DisconnectReason, SpeakerInfo
 from livekit.protocol.rtc import CandidateProtocol, LeaveRequest, SignalResponse, SimulateScenario, SpeakersChanged
 
-from auralink.media import membership
-from auralink.media.candidates import Protocol
+from auralink.media import membership, moving
+from auralink.media.fallback import Preference
 from auralink.media.participant import Participant
 from auralink.media.room import Room, leave
 from auralink.media.timers import Later
@@ -13,7 +13,8 @@ from auralink.media.timers import Later
 log = structlog.get_logger(__name__)
 
 _LONGEST_SPEECH_S = 60
-_PROTOCOLS: dict[int, Protocol] = {CandidateProtocol.UDP: "udp", CandidateProtocol.TCP: "tcp"}
+_PREFERENCES: dict[int, Preference] = {CandidateProtocol.TCP: Preference.TCP, CandidateProtocol.TLS: Preference.TLS}
+"""UDP means all, as with LiveKit."""
 
 
 def simulate(room: Room, me: Participant, scenario: SimulateScenario, later: Later) -> None:
@@ -32,8 +33,8 @@ def simulate(room: Room, me: Participant, scenario: SimulateScenario, later: Lat
             me.send(leave(DisconnectReason.UNKNOWN_REASON, LeaveRequest.Action.RECONNECT))
             _vanish(room, me, DisconnectReason.UNKNOWN_REASON)
         case "switch_candidate_protocol":
-            # Without TURN of ours there is nothing to tell of TLS.
-            room.candidate_choices.set(me.identity, _PROTOCOLS.get(scenario.switch_candidate_protocol))
+            room.fallbacks.prefer(room.who(me), _PREFERENCES.get(scenario.switch_candidate_protocol, Preference.ALL))
+            moving.renegotiate(room, me)
             if me.offers:
                 me.offers.restart()
         case "subscriber_bandwidth":
