@@ -156,6 +156,10 @@ pub struct Microphone {
     pub packets: u32,
     clock: MediaClock,
     pub muted: bool,
+    /// Its timestamps count what it captured, as libwebrtc's do when the device is closed for a mute.
+    pub rests_muted: bool,
+    /// How long it did.
+    rested: Duration,
     /// When each packet was captured, by its number.
     pub captured: Vec<Instant>,
 }
@@ -163,7 +167,17 @@ pub struct Microphone {
 impl Microphone {
     pub fn new(mid: Mid, clock: MediaClock, now: Instant) -> Microphone {
         let captured = Vec::new();
-        Microphone { mid, started: now, due: now, packets: 0, clock, muted: false, captured }
+        Microphone {
+            mid,
+            started: now,
+            due: now,
+            packets: 0,
+            clock,
+            muted: false,
+            rests_muted: false,
+            rested: Duration::ZERO,
+            captured,
+        }
     }
 
     pub fn due(&self) -> Instant {
@@ -180,12 +194,15 @@ impl Microphone {
             let at = self.due;
             self.due += AUDIO_INTERVAL;
             if self.muted {
+                if self.rests_muted {
+                    self.rested += AUDIO_INTERVAL;
+                }
                 continue;
             }
             let Some(pt) = payload_type(rtc, Codec::Opus) else { continue };
             let mut direct = rtc.direct_api();
             let Some(stream) = direct.stream_tx_by_mid(self.mid, None) else { continue };
-            let time = self.clock.timestamp(AUDIO_CLOCK, at - self.started);
+            let time = self.clock.timestamp(AUDIO_CLOCK, at - self.started - self.rested);
             let mut payload = vec![0x78; 80];
             payload.extend(self.packets.to_be_bytes());
             stream.write_rtp(RtpWrite::new(pt, u64::from(self.packets).into(), time, at, payload));

@@ -142,6 +142,22 @@ fn sound_and_picture_are_together_again_after_either_was_muted() {
 }
 
 #[test]
+fn a_voice_whose_clock_stood_still_while_it_was_muted_is_in_sync_at_once() {
+    for seed in 541..=544 {
+        for seconds in [2, 12] {
+            let mut call = Call::new(seed);
+            call.world.client(call.alice).microphone.as_mut().unwrap().rests_muted = true;
+            call.mute(false, true);
+            call.run(seconds);
+            call.mute(false, false);
+            let unmuted = call.world.now();
+            call.run(15);
+            call.assert_in_sync(unmuted, seed, &format!("{seconds} s muted, the clock at rest"));
+        }
+    }
+}
+
+#[test]
 fn a_layer_that_rested_for_a_minute_comes_back_in_sync() {
     for seed in 521..=524 {
         let mut call = Call::new(seed);

@@ -73,6 +73,8 @@ pub(crate) struct DownStream {
     source_changed: bool,
     /// Of the publisher, whose numbers the rewriter's run has.
     source: u32,
+    /// What its layer's clock had moved when the rewriter's run began.
+    pub(super) moved: u32,
     /// Packets of the rewriter's layer are being sent (not: paused, or before the first key frame).
     pub(super) flowing: bool,
     history: History,
@@ -107,6 +109,7 @@ impl DownStream {
             rewriter: Rewriter::new(binding.first_timestamp),
             source_changed: false,
             source: 0,
+            moved: 0,
             flowing: false,
             history: History::new(now, video),
             room_at: None,
@@ -428,10 +431,11 @@ impl DownStream {
             Some(_) if self.source_changed => self.by_arrival(now, track),
             None if self.packets > 0 => self.by_arrival(now, track),
             None => self.rewriter.last_timestamp(),
-            Some(layer) if layer == source.layer => source.timestamp.wrapping_add(self.rewriter.timestamp_offset()),
+            Some(layer) if layer == source.layer => source.timestamp.wrapping_add(self.offset_now(track, layer)),
             Some(layer) => self.aligned(now, track, layer, source),
         };
         self.rewriter.begin(source, timestamp);
+        self.moved = track.layer(source.layer).map_or(0, |layer| layer.moved);
         self.room_at = None;
         (self.source, self.source_changed) = (ssrc, false);
         self.flowing = true;

@@ -17,10 +17,17 @@ impl DownStream {
         let anchors = (track.layer(from).and_then(|l| l.anchor), track.layer(source.layer).and_then(|l| l.anchor));
         let (Some(old), Some(new)) = anchors else { return by_arrival };
         let on_old_layer = old.timestamp_at(new.ntp_at(source.timestamp, rate), rate);
-        let by_reports = on_old_layer.wrapping_add(self.rewriter.timestamp_offset());
+        let by_reports = on_old_layer.wrapping_add(self.offset_now(track, from));
         // Reports that contradict the arrival by a second are broken.
         let apart = (by_reports.wrapping_sub(by_arrival) as i32).unsigned_abs();
         if apart > rate { by_arrival } else { by_reports }
+    }
+
+    /// What makes timestamps of our line out of those of the layer it had: where their clock stood still since, ours did
+    /// not.
+    pub(super) fn offset_now(&self, track: &Track, layer: u8) -> u32 {
+        let moved = track.layer(layer).map_or(0, |layer| layer.moved.wrapping_sub(self.moved));
+        self.rewriter.timestamp_offset().wrapping_add(moved)
     }
 
     /// The timestamp of this moment by the time since the last packet.

@@ -208,7 +208,7 @@ impl Ingress {
         let section = self.sections.get(stream.section).ok_or(Refused::Unknown)?;
         let (ssrc, payload) = (stream.ssrc, packet.get(body.clone()).unwrap_or_default());
         let media = stream.media_mut().ok_or(Refused::Unknown)?;
-        media.reception.on_packet(index, header.timestamp, since, media.codec.clock_rate());
+        let moved = media.reception.on_packet(index, header.timestamp, since, media.codec.clock_rate());
         if !payload.is_empty() {
             let reviewed = &section.reviewed;
             let plain = header.payload_type == media.payload_type;
@@ -225,6 +225,9 @@ impl Ingress {
         }
         if track.on_packet(now, layer, ssrc, packet.len(), header.timestamp) {
             effects.layers_changed(key);
+        }
+        if let Some(moved) = moved {
+            track.on_clock_moved(layer, moved);
         }
         let ids = &section.reviewed.extensions;
         if track.kind() == Kind::Audio {

@@ -10,3 +10,4 @@ pub(crate) mod recovery;
 pub(crate) mod stats;
 pub(crate) mod store;
 pub(crate) mod track;
+pub(crate) mod transit;

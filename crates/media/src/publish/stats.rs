@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::transit::Transit;
 use crate::wire::rtcp::{NtpTime, ReportBlock};
 
 #[derive(Debug)]
@@ -15,20 +16,31 @@ pub(crate) struct Reception {
     jitter: u32,
     /// Arrival minus timestamp of the last packet, in timestamp units.
     transit: Option<u32>,
+    way: Option<Transit>,
     last_sr: Option<(NtpTime, Instant)>,
 }
 
 impl Reception {
     pub fn new(first: u64) -> Reception {
-        Reception { first, highest: first, received: 0, reported: (0, 0), jitter: 0, transit: None, last_sr: None }
+        Reception {
+            first,
+            highest: first,
+            received: 0,
+            reported: (0, 0),
+            jitter: 0,
+            transit: None,
+            way: None,
+            last_sr: None,
+        }
     }
 
+    /// Says when timestamps of the stream mean later moments than they did, and by how much; see [`Transit`].
     #[inline]
-    pub fn on_packet(&mut self, index: u64, timestamp: u32, since_origin: Duration, clock_rate: u32) {
+    pub fn on_packet(&mut self, index: u64, timestamp: u32, since_origin: Duration, clock_rate: u32) -> Option<i32> {
         self.received += 1;
         if index <= self.highest && self.received > 1 {
             self.first = self.first.min(index);
-            return;
+            return None;
         }
         self.highest = index;
         let arrival = (since_origin.as_micros() as u64 * u64::from(clock_rate) / 1_000_000) as u32;
@@ -37,10 +49,14 @@ impl Reception {
             let difference = (transit.wrapping_sub(last) as i32).unsigned_abs();
             self.jitter = self.jitter.saturating_add(difference).saturating_sub((self.jitter + 8) >> 4);
         }
+        let at_ms = since_origin.as_millis() as u32;
+        let way = self.way.get_or_insert_with(|| Transit::new(at_ms, transit));
+        way.on_packet(at_ms, transit, clock_rate)
     }
 
     pub fn on_sender_report(&mut self, now: Instant, ntp: NtpTime) {
         self.last_sr = Some((ntp, now));
+        self.way.iter_mut().for_each(Transit::on_report);
     }
 
     pub fn received(&self) -> u64 {

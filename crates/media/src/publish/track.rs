@@ -34,6 +34,8 @@ pub(crate) struct Layer {
     pub last_packet: Instant,
     pub last_timestamp: u32,
     pub anchor: Option<Anchor>,
+    /// How much later, in timestamp units, its timestamps mean since its clock stood still, all times together.
+    pub moved: u32,
     /// Its layers within the stream, once it has any.
     pub meter: Option<Box<LayerMeter>>,
     /// What its dependency descriptors refer to.
@@ -61,6 +63,7 @@ impl Layer {
             last_packet: now,
             last_timestamp: 0,
             anchor: None,
+            moved: 0,
             meter: None,
             known: dependency::Known::default(),
             recovery: None,
@@ -167,6 +170,16 @@ impl Track {
         let awoke = self.alive & bit == 0;
         self.alive |= bit;
         awoke
+    }
+
+    /// Its timestamps of a layer mean moments that are later by so much than its publisher last said.
+    #[cold]
+    pub fn on_clock_moved(&mut self, layer: u8, later: i32) {
+        let Some(state) = self.layers.get_mut(usize::from(layer)).and_then(Option::as_mut) else { return };
+        state.moved = state.moved.wrapping_add(later as u32);
+        if let Some(anchor) = &mut state.anchor {
+            anchor.timestamp = anchor.timestamp.wrapping_sub(later as u32);
+        }
     }
 
     /// Notes the layer of a packet within its stream. True when that (spatial) layer was not known to be sent.
