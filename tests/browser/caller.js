@@ -134,6 +134,13 @@
     });
   }
 
+  // For longer than the server's blank frames take.
+  async function unsubscribed(identity, source) {
+    const publication = await publicationOf(identity, source);
+    await until(`${source} of ${identity} is not subscribed`, () => ({ done: !publication.track }));
+    await wait(800);
+  }
+
   async function codec(identity, source) {
     const entry = await inbound(await trackOf(identity, source));
     return entry?.report.get(entry.codecId)?.mimeType ?? "";
@@ -219,7 +226,7 @@
   }
 
   window.caller = {
-    state, until, connect, receives, hasWidth, decoded, packetRate, goesQuiet, codec, publishVideo, outbound, sendsOnly, attach, resize,
+    state, until, connect, receives, hasWidth, decoded, packetRate, goesQuiet, unsubscribed, codec, publishVideo, outbound, sendsOnly, attach, resize,
     sendBytes, simulate, checks, publicationOf, trackOf, VideoQuality, Track,
     sees: (name) => until(name, () => ({ done: state.events.includes(name), events: state.events })),
     got: (what, count) => until(`${count} ${what}`, () => ({ done: state[what].length >= count, seen: state[what] })).then((s) => s.seen),

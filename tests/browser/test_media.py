@@ -181,3 +181,29 @@ async def test_a_room_that_syncs_streams_gives_camera_and_microphone_in_one(
     await bob("subscribe", "ada", "camera", False)
     await bob("subscribe", "ada", "camera", True)
     await bob("receives", "ada", "camera")
+
+
+async def test_encrypted_tracks_that_rest_or_are_taken_anew_come_back_without_an_error(
+    call: Call, path: dict[str, bool]
+) -> None:
+    """What the server puts in at a mute and where a subscription ends has a mark, or it would be decrypted."""
+    options = {"e2ee": "a shared secret", **path}
+    ada, bob = await call("ada", **options), await call("bob", **options)
+    await ada.local("me.enableCameraAndMicrophone()")
+    for source in ("camera", "microphone"):
+        await bob("receives", "ada", source)
+
+    for source, method in (("microphone", "setMicrophoneEnabled"), ("camera", "setCameraEnabled")):
+        await ada.local(f"me.{method}(false)")
+        await bob("goesQuiet", "ada", source)
+        await ada.local(f"me.{method}(true)")
+        await bob("receives", "ada", source)
+
+    for source in ("camera", "microphone"):
+        await bob("subscribe", "ada", source, False)
+        await bob("unsubscribed", "ada", source)
+        await bob("subscribe", "ada", source, True)
+        await bob("receives", "ada", source)
+
+    events = await bob.page.evaluate("caller.state.events")
+    assert "EncryptionError" not in events
