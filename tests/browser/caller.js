@@ -134,6 +134,25 @@
     });
   }
 
+  // "udp" or "tcp", of each peer connection that carries anything.
+  async function protocols() {
+    const { publisher, subscriber } = state.room.engine.pcManager;
+    const seen = [];
+    for (const transport of [publisher, subscriber].filter(Boolean)) {
+      const report = await transport.getStats();
+      const used = [...(report?.values() ?? [])].find((entry) => entry.type === "transport" && entry.selectedCandidatePairId);
+      const pair = used && report.get(used.selectedCandidatePairId);
+      if (pair) seen.push(report.get(pair.localCandidateId).protocol);
+    }
+    return seen;
+  }
+
+  const goesOver = (protocol) =>
+    until(`everything goes over ${protocol}`, async () => {
+      const seen = await protocols();
+      return { done: seen.length > 0 && seen.every((one) => one === protocol), seen };
+    });
+
   // For longer than the server's blank frames take.
   async function unsubscribed(identity, source) {
     const publication = await publicationOf(identity, source);
@@ -226,7 +245,7 @@
   }
 
   window.caller = {
-    state, until, connect, receives, hasWidth, decoded, packetRate, goesQuiet, unsubscribed, codec, publishVideo, outbound, sendsOnly, attach, resize,
+    state, until, connect, receives, hasWidth, decoded, packetRate, goesQuiet, unsubscribed, goesOver, codec, publishVideo, outbound, sendsOnly, attach, resize,
     sendBytes, simulate, checks, publicationOf, trackOf, VideoQuality, Track,
     sees: (name) => until(name, () => ({ done: state.events.includes(name), events: state.events })),
     got: (what, count) => until(`${count} ${what}`, () => ({ done: state[what].length >= count, seen: state[what] })).then((s) => s.seen),

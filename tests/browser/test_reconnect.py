@@ -40,11 +40,18 @@ async def test_the_servers_leave_is_told_with_its_reason(call: Call, path: dict[
     assert any(event.startswith("Disconnected") for event in since)
 
 
-async def test_media_goes_over_tcp_when_told_so(call: Call) -> None:
-    ada, bob = await _pair(call, {})
+async def test_media_goes_over_tcp_when_told_so(call: Call, path: dict[str, bool]) -> None:
+    ada, bob = await _pair(call, path)
+    await ada("goesOver", "udp")
 
     assert "Reconnected" in await ada("simulate", "force-tcp")
     await bob("receives", "ada", "camera")
+    await ada("goesOver", "tcp")
+
+    # Where there is no relay over TLS, it may take any way.
+    assert "Reconnected" in await ada("simulate", "force-tls")
+    await bob("receives", "ada", "camera")
+    await ada("goesOver", "udp")
 
 
 async def test_livekits_connection_check_passes(
