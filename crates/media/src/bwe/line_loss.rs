@@ -4,6 +4,8 @@
 //! drops what exceeds its rate. They differ at a higher one. By chance the share stays what it is; of a policer's rate no
 //! more arrives, so the share rises. So the line is tested with padding for a moment before the rate is lowered. (The
 //! loss-based estimator of libwebrtc asks the same question of the rates that it happened to send at.)
+//!
+//! A line that was seen to let wait what it could not carry needs no test: it is no policer, and a test would fill it.
 
 use std::time::{Duration, Instant};
 
@@ -43,12 +45,21 @@ enum State {
     Known { until: Instant },
 }
 
+/// What was seen of the line's queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    /// It was not so long in this window that it may have overflowed.
+    pub flat: bool,
+    /// The line lets wait what it cannot carry.
+    pub queues: bool,
+}
+
 #[derive(Debug)]
 pub struct LineLoss {
     state: State,
     /// Share that is lost whatever is sent, 0..=1.
     share: f64,
-    /// Of the window that a test is compared with.
+    /// Of the window before, or the one that a test is compared with.
     before: f64,
 }
 
@@ -64,13 +75,14 @@ impl LineLoss {
         self.share
     }
 
-    /// The share of this window that is lost by sending too much, as far as is known. `flat` = nothing queued up
-    /// meanwhile; `matters` = the subscriber does not get all it wants, so that light loss holds it down.
-    pub fn excess(&mut self, now: Instant, window: LossShare, flat: bool, matters: bool) -> f64 {
+    /// The share of this window that is lost by sending too much, as far as is known. `matters` = the subscriber does not
+    /// get all it wants, so that light loss holds it down.
+    pub fn excess(&mut self, now: Instant, window: LossShare, seen: Seen, matters: bool) -> f64 {
+        let Seen { flat, queues } = seen;
         let beyond = window.share - self.share - MARGIN - DEVIATIONS * window.deviation(self.share);
         if self.share > 0.0 && beyond <= 0.0 {
             if flat {
-                self.follow(now, window.share);
+                self.follow(now, window.share, queues);
             }
             return 0.0;
         }
@@ -82,7 +94,14 @@ impl LineLoss {
             return if much { window.share - self.share } else { window.share };
         }
         self.state = match self.state {
-            State::Quiet | State::Known { .. } => State::Seen,
+            State::Quiet | State::Known { .. } => {
+                self.before = window.share;
+                State::Seen
+            }
+            State::Seen if queues => {
+                self.share = self.before.midpoint(window.share).min(MOST);
+                State::Known { until: now + KNOWN_FOR }
+            }
             State::Seen => {
                 self.before = window.share;
                 State::Asked { until: now + TEST_WITHIN }
@@ -99,10 +118,11 @@ impl LineLoss {
     }
 
     /// The share changes slowly with what is lost; after a while it is tested anew.
-    fn follow(&mut self, now: Instant, share: f64) {
+    fn follow(&mut self, now: Instant, share: f64, queues: bool) {
         self.share = (self.share + SMOOTHING * (share - self.share)).min(MOST);
         match self.state {
             _ if self.share < LEAST / 2.0 => *self = LineLoss::default(),
+            State::Known { until } if now >= until && queues => self.state = State::Known { until: now + KNOWN_FOR },
             State::Known { until } if now >= until => {
                 self.before = self.share;
                 self.state = State::Asked { until: now + TEST_WITHIN };
@@ -147,6 +167,8 @@ mod tests {
 
     const WINDOW: Duration = Duration::from_millis(500);
 
+    const FLAT: Seen = Seen { flat: true, queues: false };
+
     fn window(share: f64) -> LossShare {
         LossShare { share, packets: 100 }
     }
@@ -154,11 +176,28 @@ mod tests {
     /// A line in doubt about this share, and when.
     fn asked(share: f64) -> (LineLoss, Instant) {
         let (mut loss, now) = (LineLoss::default(), Instant::now());
-        assert_eq!(loss.excess(now, window(share), true, false), 0.0, "one window tells nothing yet");
+        assert_eq!(loss.excess(now, window(share), FLAT, false), 0.0, "one window tells nothing yet");
         assert_eq!(loss.in_doubt(), None);
-        assert_eq!(loss.excess(now + WINDOW, window(share), true, false), 0.0);
+        assert_eq!(loss.excess(now + WINDOW, window(share), FLAT, false), 0.0);
         assert_eq!(loss.in_doubt(), Some(share));
         (loss, now + WINDOW)
+    }
+
+    #[test]
+    fn what_a_line_with_a_queue_loses_while_little_waits_is_the_line_s() {
+        let (mut loss, now) = (LineLoss::default(), Instant::now());
+        let queues = Seen { flat: true, queues: true };
+        assert_eq!(loss.excess(now, window(0.1), queues, true), 0.0);
+        assert_eq!(loss.excess(now + WINDOW, window(0.2), queues, true), 0.0);
+        assert!((0.149..0.151).contains(&loss.share()));
+        let mut later = now;
+        for _ in 0..=70 {
+            later += WINDOW;
+            assert_eq!(loss.excess(later, window(0.15), queues, true), 0.0);
+            assert_eq!(loss.in_doubt(), None, "a test would fill it");
+        }
+        let full = Seen { flat: false, queues: true };
+        assert!(loss.excess(later, window(0.4), full, true) > 0.2, "what overflows comes on top");
     }
 
     #[test]
@@ -167,8 +206,8 @@ mod tests {
         loss.on_tested(now, 1.5, 0.24);
         assert!((0.2..0.24).contains(&loss.share()));
         assert_eq!(loss.in_doubt(), None);
-        assert_eq!(loss.excess(now, window(0.26), true, false), 0.0, "by chance a little more");
-        assert!(loss.excess(now, window(0.7), true, false) > 0.4, "so much more is no chance");
+        assert_eq!(loss.excess(now, window(0.26), FLAT, false), 0.0, "by chance a little more");
+        assert!(loss.excess(now, window(0.7), FLAT, false) > 0.4, "so much more is no chance");
     }
 
     #[test]
@@ -176,15 +215,15 @@ mod tests {
         let (mut loss, now) = asked(0.2);
         loss.on_tested(now, 1.5, 0.45);
         assert_eq!(loss.share(), 0.0);
-        assert_eq!(loss.excess(now, window(0.2), true, false), 0.2);
+        assert_eq!(loss.excess(now, window(0.2), FLAT, false), 0.2);
     }
 
     #[test]
     fn where_a_queue_stands_or_most_is_lost_nothing_is_tested() {
         let (mut loss, now) = (LineLoss::default(), Instant::now());
         for _ in 0..4 {
-            assert_eq!(loss.excess(now, window(0.2), false, true), 0.2);
-            assert_eq!(loss.excess(now, window(0.6), true, true), 0.6);
+            assert_eq!(loss.excess(now, window(0.2), Seen { flat: false, queues: false }, true), 0.2);
+            assert_eq!(loss.excess(now, window(0.6), FLAT, true), 0.6);
         }
         assert_eq!(loss.in_doubt(), None);
     }
@@ -192,8 +231,8 @@ mod tests {
     #[test]
     fn a_test_that_never_ends_does_not_hold_the_rate_for_ever() {
         let (mut loss, now) = asked(0.2);
-        assert_eq!(loss.excess(now + WINDOW, window(0.2), true, false), 0.0);
-        assert_eq!(loss.excess(now + TEST_WITHIN, window(0.2), true, false), 0.2);
+        assert_eq!(loss.excess(now + WINDOW, window(0.2), FLAT, false), 0.0);
+        assert_eq!(loss.excess(now + TEST_WITHIN, window(0.2), FLAT, false), 0.2);
         assert_eq!(loss.in_doubt(), None);
     }
 
@@ -201,11 +240,11 @@ mod tests {
     fn light_loss_is_tested_where_it_keeps_a_subscriber_from_more() {
         let (mut loss, now) = (LineLoss::default(), Instant::now());
         for _ in 0..4 {
-            assert_eq!(loss.excess(now, window(0.05), true, false), 0.05);
+            assert_eq!(loss.excess(now, window(0.05), FLAT, false), 0.05);
         }
         assert_eq!(loss.in_doubt(), None);
         for _ in 0..2 {
-            assert_eq!(loss.excess(now, window(0.05), true, true), 0.0);
+            assert_eq!(loss.excess(now, window(0.05), FLAT, true), 0.0);
         }
         assert_eq!(loss.in_doubt(), Some(0.05));
     }
@@ -216,13 +255,13 @@ mod tests {
         loss.on_tested(now, 1.5, 0.2);
         for _ in 0..=60 {
             now += WINDOW;
-            assert_eq!(loss.excess(now, window(0.2), true, false), 0.0);
+            assert_eq!(loss.excess(now, window(0.2), FLAT, false), 0.0);
         }
         assert!(loss.in_doubt().is_some(), "half a minute later");
         loss.on_tested(now, 1.5, 0.2);
         for _ in 0..40 {
             now += WINDOW;
-            assert_eq!(loss.excess(now, window(0.0), true, false), 0.0);
+            assert_eq!(loss.excess(now, window(0.0), FLAT, false), 0.0);
         }
         assert_eq!((loss.share(), loss.in_doubt()), (0.0, None));
     }

@@ -4,8 +4,9 @@
 //! make up media to fill the line: the estimate starts optimistic (most lines carry a call), and while less is sent than
 //! was estimated it may grow towards what the subscriber would like, so that the next higher layer itself is the probe.
 //! After a rise that congested the line, the next attempt waits longer (back-off). Rates are what arrives: loss that no
-//! lower rate would mend (see `line_loss`) lowers nothing, and what is repaired for it is paid for by it.
+//! lower rate would mend (see `line_loss` and `buffer`) lowers nothing, and what is repaired for it is paid for by it.
 
+mod buffer;
 mod delay;
 mod line_loss;
 pub(crate) mod probe;
@@ -15,8 +16,9 @@ mod rate;
 use std::time::{Duration, Instant};
 
 use crate::wire::twcc::Outcome;
+use buffer::Buffer;
 use delay::{DelayDetector, Usage};
-use line_loss::LineLoss;
+use line_loss::{LineLoss, Seen};
 use queue::QueueDelay;
 use rate::{BusyRate, LossWindow, RateWindow};
 
@@ -59,6 +61,7 @@ pub struct Bwe {
     desired_bps: u64,
     delay: DelayDetector,
     queue: QueueDelay,
+    buffer: Buffer,
     acked: RateWindow,
     busy: BusyRate,
     loss: LossWindow,
@@ -95,6 +98,7 @@ impl Bwe {
             desired_bps: 0,
             delay: DelayDetector::default(),
             queue: QueueDelay::default(),
+            buffer: Buffer::default(),
             acked: RateWindow::default(),
             busy: BusyRate::default(),
             loss: LossWindow::default(),
@@ -222,9 +226,11 @@ impl Bwe {
             let own_ms = f64::from(outcome.bytes) * 8_000.0 / (self.acked.bps() as f64).max(1.0);
             if self.queue.on_packet(outcome.sent, arrived, own_ms) {
                 self.delay.forget_route();
+                self.buffer = Buffer::default();
             }
             let queue_ms = self.queue.millis();
             self.fullest_ms = self.fullest_ms.max(queue_ms);
+            self.buffer.on_queue(now, queue_ms);
             self.busy.on_packet(arrived, outcome.bytes, queue_ms > QUIET_QUEUE_MS);
             usage = usage.max(self.delay.on_packet(outcome.sent, arrived));
         }
@@ -252,15 +258,16 @@ impl Bwe {
     /// The share that was lost by sending too much, once there is enough to judge.
     fn excess_loss(&mut self, now: Instant) -> Option<f64> {
         let window = self.loss.take_if_due(now)?;
-        let flat = std::mem::take(&mut self.fullest_ms) < STANDING_QUEUE_MS;
+        let flat = !self.buffer.may_overflow(std::mem::take(&mut self.fullest_ms));
         let matters = self.given_bps < self.desired_bps;
-        Some(self.line_loss.excess(now, window, flat, matters))
+        let seen = Seen { flat, queues: self.buffer.queues(now) };
+        Some(self.line_loss.excess(now, window, seen, matters))
     }
 
     /// Does a queue stand that is becoming longer, or loses what does not fit into it?
     fn is_full(&self, usage: Usage, loss: Option<f64>) -> bool {
         let queue_ms = self.queue.millis();
-        let overflows = loss.is_some_and(|loss| loss > LOW_LOSS);
+        let overflows = loss.is_some_and(|loss| loss > LOW_LOSS) && self.buffer.may_overflow(queue_ms);
         let grows = queue_ms > GROWN_QUEUE_MS && self.queue.grows();
         queue_ms > STANDING_QUEUE_MS && (usage == Usage::Over || overflows || grows)
     }

@@ -94,6 +94,21 @@ fn heavy_random_loss_lowers_and_light_loss_does_not() {
 }
 
 #[test]
+fn what_a_full_line_also_loses_by_chance_is_told_by_its_queue_and_lowers_nothing() {
+    let (mut line, mut bwe) = (Line::new(500_000), Bwe::default());
+    line.loss_percent = 20;
+    bwe.set_desired(3_000_000);
+    line.run(&mut bwe, 2, 3_000_000);
+    bwe.set_given(330_000);
+    for second in 0..20 {
+        line.run(&mut bwe, 1, 380_000);
+        assert_eq!(bwe.loss_to_test(), None, "a test would fill the line");
+        assert!(second < 3 || bwe.estimate_bps() > 330_000, "{} after {second} s", bwe.estimate_bps());
+    }
+    assert!((0.1..0.3).contains(&bwe.line_loss()), "{}", bwe.line_loss());
+}
+
+#[test]
 fn loss_that_more_padding_does_not_raise_lowers_nothing() {
     let (mut line, mut bwe) = (Line::new(50_000_000), Bwe::default());
     line.loss_percent = 20;
