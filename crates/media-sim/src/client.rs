@@ -12,6 +12,7 @@ use str0m::rtp::RtpPacket;
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
 use crate::frame::{FrameTag, LayerSpec};
+use crate::link::Class;
 use crate::receiver::{AudioReceiver, Timed, VideoReceiver};
 use crate::source::{self, Camera, MediaClock, Microphone};
 
@@ -178,14 +179,42 @@ impl Client {
     /// Captures, lets the stack work, and hands out what it sends.
     pub fn advance(&mut self, now: Instant, mut send: impl FnMut(SocketAddr, Vec<u8>)) {
         if self.connected {
-            if let Some(camera) = &mut self.camera {
-                camera.capture(&mut self.rtc, now);
-            }
+            self.film(now, &mut send);
             if let Some(microphone) = &mut self.microphone {
                 microphone.capture(&mut self.rtc, now);
             }
             self.request_key_frames(now);
         }
+        self.drain(now, &mut send);
+    }
+
+    /// What the camera has captured leaves layer by layer: in which order the stack takes layers that wait together
+    /// depends on hashes that no seed reaches.
+    fn film(&mut self, now: Instant, send: &mut impl FnMut(SocketAddr, Vec<u8>)) {
+        while let Some(at) = self.camera.as_mut().and_then(|camera| camera.capture(now)) {
+            for layer in 0..self.camera.as_ref().map_or(0, Camera::layers) {
+                if let Some(camera) = &mut self.camera {
+                    camera.write(&mut self.rtc, layer, at);
+                }
+                self.drain(now, send);
+            }
+        }
+    }
+
+    /// Lets the stack work; what repairs it sends of several layers at once is put into the order of their SSRCs.
+    fn drain(&mut self, now: Instant, send: &mut impl FnMut(SocketAddr, Vec<u8>)) {
+        let mut sent: Vec<(SocketAddr, Vec<u8>)> = Vec::new();
+        let mut before = usize::MAX;
+        // The stack takes what waits in several streams in rounds.
+        while before != sent.len() {
+            before = sent.len();
+            self.round(now, &mut sent);
+        }
+        sent.sort_by_key(|(_, datagram)| media_ssrc(datagram));
+        sent.into_iter().for_each(|(to, datagram)| send(to, datagram));
+    }
+
+    fn round(&mut self, now: Instant, sent: &mut Vec<(SocketAddr, Vec<u8>)>) {
         if self.rtc.is_alive() {
             self.rtc.handle_input(Input::Timeout(now)).expect("time passes");
         }
@@ -196,7 +225,7 @@ impl Client {
                     self.timeout = at.clamp(now + Duration::from_micros(100), now + Duration::from_secs(1));
                     return;
                 }
-                Output::Transmit(transmit) => send(transmit.destination, transmit.contents.to_vec()),
+                Output::Transmit(transmit) => sent.push((transmit.destination, transmit.contents.to_vec())),
                 Output::Event(event) => self.event(now, event),
             }
         }
@@ -259,6 +288,12 @@ impl Client {
             }
         }
     }
+}
+
+/// None for what is no media, which therefore goes first.
+fn media_ssrc(datagram: &[u8]) -> Option<[u8; 4]> {
+    let ssrc = datagram.get(8..12)?.try_into().ok()?;
+    (Class::of(datagram) == Class::Media).then_some(ssrc)
 }
 
 fn timed(now: Instant, packet: &RtpPacket, number: u32) -> Option<Timed> {

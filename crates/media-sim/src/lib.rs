@@ -14,8 +14,8 @@ mod world;
 
 pub use client::{Client, ClientId};
 pub use frame::{FrameTag, LayerSpec};
-pub use link::{Link, LinkConfig, LinkCounters, Loss};
+pub use link::{Class, Link, LinkConfig, LinkCounters, Loss};
 pub use receiver::{AudioReceiver, Timed, VideoReceiver};
 pub use rng::Rng;
 pub use source::MediaClock;
-pub use world::World;
+pub use world::{Sent, World};

@@ -1,4 +1,6 @@
 //! One direction of a path: loss, rate with a drop-tail queue, delay, jitter, reordering, duplication.
+//!
+//! Media, reports and the rest have their luck apart: how many packets one of them takes changes nothing for the others.
 
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,25 @@ pub enum Loss {
         enter: f64,
         leave: f64,
     },
+}
+
+/// What a packet is of, as the bytes tell that encryption leaves in the clear (RFC 7983, RFC 5761).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    Media,
+    Reports,
+    /// STUN, DTLS, SCTP.
+    Other,
+}
+
+impl Class {
+    pub fn of(datagram: &[u8]) -> Class {
+        match datagram {
+            [128..=191, 192..=223, ..] => Class::Reports,
+            [128..=191, ..] => Class::Media,
+            _ => Class::Other,
+        }
+    }
 }
 
 /// What a link does to packets. The default is perfect and immediate.
@@ -71,7 +92,8 @@ pub struct LinkCounters {
 pub struct Link {
     pub config: LinkConfig,
     pub counters: LinkCounters,
-    rng: Rng,
+    /// By [`Class`].
+    luck: [Rng; 3],
     in_burst: bool,
     /// When the last queued byte will have been serialised.
     busy_until: Option<Instant>,
@@ -80,15 +102,16 @@ pub struct Link {
 }
 
 impl Link {
-    pub fn new(config: LinkConfig, rng: Rng) -> Link {
-        Link { config, counters: LinkCounters::default(), rng, in_burst: false, busy_until: None, last_arrival: None }
+    pub fn new(config: LinkConfig, mut rng: Rng) -> Link {
+        let luck = [rng.fork(), rng.fork(), rng.fork()];
+        Link { config, counters: LinkCounters::default(), luck, in_burst: false, busy_until: None, last_arrival: None }
     }
 
     /// When a packet of this size, sent now, arrives: never, once, or twice.
-    pub fn send(&mut self, now: Instant, bytes: usize) -> [Option<Instant>; 2] {
+    pub fn send(&mut self, now: Instant, class: Class, bytes: usize) -> [Option<Instant>; 2] {
         self.counters.sent += 1;
         self.counters.sent_bytes += bytes as u64;
-        if self.loses() {
+        if self.loses(class) {
             self.counters.lost += 1;
             return [None, None];
         }
@@ -96,25 +119,38 @@ impl Link {
             self.counters.overflowed += 1;
             return [None, None];
         };
-        let mut arrival = serialised + self.config.delay + self.config.jitter.mul_f64(self.rng.unit());
-        if self.rng.chance(self.config.reorder) {
+        let mut arrival = serialised + self.config.delay + self.config.jitter.mul_f64(self.luck(class).unit());
+        if self.chance(class, self.config.reorder) {
             self.counters.reordered += 1;
             arrival += self.config.reorder_by;
         } else {
             arrival = self.last_arrival.map_or(arrival, |last| last.max(arrival));
             self.last_arrival = Some(arrival);
         }
-        let copy = self.rng.chance(self.config.duplicate).then(|| arrival + Duration::from_micros(100));
+        let copy = self.chance(class, self.config.duplicate).then(|| arrival + Duration::from_micros(100));
         self.counters.duplicated += u64::from(copy.is_some());
         [Some(arrival), copy]
     }
 
-    fn loses(&mut self) -> bool {
+    fn luck(&mut self, class: Class) -> &mut Rng {
+        let [media, reports, other] = &mut self.luck;
+        match class {
+            Class::Media => media,
+            Class::Reports => reports,
+            Class::Other => other,
+        }
+    }
+
+    fn chance(&mut self, class: Class, probability: f64) -> bool {
+        self.luck(class).chance(probability)
+    }
+
+    fn loses(&mut self, class: Class) -> bool {
         match self.config.loss {
             Loss::None => false,
-            Loss::Random(probability) => self.rng.chance(probability),
+            Loss::Random(probability) => self.chance(class, probability),
             Loss::Burst { enter, leave } => {
-                let flips = self.rng.chance(if self.in_burst { leave } else { enter });
+                let flips = self.chance(class, if self.in_burst { leave } else { enter });
                 self.in_burst ^= flips;
                 self.in_burst
             }
@@ -144,7 +180,9 @@ mod tests {
         let mut link = Link::new(config, Rng::new(7));
         let mut seen = Vec::new();
         for number in 0..count {
-            seen.extend(link.send(start + every * number, 1000).into_iter().flatten().map(|at| at - start));
+            seen.extend(
+                link.send(start + every * number, Class::Media, 1000).into_iter().flatten().map(|at| at - start),
+            );
         }
         (seen, link.counters)
     }

@@ -102,25 +102,27 @@ impl Camera {
         }
     }
 
-    /// Writes the frames that are due.
-    pub fn capture(&mut self, rtc: &mut Rtc, now: Instant) {
-        while self.due <= now {
-            let at = self.due;
-            self.due += FRAME_INTERVAL;
-            self.frames += 1;
-            self.captured.push(at);
-            if let Some(pt) = payload_type(rtc, Codec::Vp8) {
-                for index in 0..self.layers.len() {
-                    let start = self.clock.start.wrapping_mul(index as u32 + 1);
-                    let clock = MediaClock { start, ..self.clock };
-                    let time = clock.timestamp(VIDEO_CLOCK, at - self.started);
-                    self.write_frame(rtc, index, pt, time, at);
-                }
-            }
+    /// Captures a picture, if one is due: when that was.
+    pub fn capture(&mut self, now: Instant) -> Option<Instant> {
+        let at = self.due;
+        if at > now {
+            return None;
         }
+        self.due += FRAME_INTERVAL;
+        self.frames += 1;
+        self.captured.push(at);
+        Some(at)
     }
 
-    fn write_frame(&mut self, rtc: &mut Rtc, index: usize, pt: Pt, time: u32, at: Instant) {
+    pub fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Writes one layer of the picture captured then.
+    pub fn write(&mut self, rtc: &mut Rtc, index: usize, at: Instant) {
+        let Some(pt) = payload_type(rtc, Codec::Vp8) else { return };
+        let start = self.clock.start.wrapping_mul(index as u32 + 1);
+        let time = MediaClock { start, ..self.clock }.timestamp(VIDEO_CLOCK, at - self.started);
         let Some(layer) = self.layers.get_mut(index) else { return };
         if layer.resting {
             layer.frame += 1;

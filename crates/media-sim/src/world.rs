@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use auralink_media::api::{
@@ -13,9 +14,11 @@ use auralink_media::{Identity, Shard};
 
 use crate::client::{Client, ClientId};
 use crate::frame::LayerSpec;
-use crate::link::{Link, LinkConfig};
+use crate::link::{Class, Link, LinkConfig};
 use crate::rng::Rng;
 
+/// Of the headers around each datagram.
+const IP_UDP_BYTES: usize = 28;
 /// Events at one instant before the simulation is held to be stuck.
 const MAX_STEPS_PER_INSTANT: u32 = 200_000;
 
@@ -47,6 +50,18 @@ struct InFlight {
     bytes: Vec<u8>,
 }
 
+/// A packet given to a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// Since the start.
+    pub at: Duration,
+    pub client: ClientId,
+    /// To the client.
+    pub down: bool,
+    pub class: Class,
+    pub bytes: usize,
+}
+
 pub struct World {
     start: Instant,
     now: Instant,
@@ -60,10 +75,15 @@ pub struct World {
     drained: Vec<Event>,
     /// Everything the core said, with when.
     pub events: Vec<(Instant, Event)>,
+    /// Every packet that was sent, by anybody.
+    pub sent: Vec<Sent>,
     next_track: u64,
     /// For clients that join from now on: may their video be paused when the line is short?
     pub allow_pause: bool,
 }
+
+/// One for all worlds: stacks round times of their own origin, which is the process's.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 const ROOM: RoomId = RoomId(1);
 
@@ -74,7 +94,9 @@ impl World {
     }
 
     pub fn with_limits(seed: u64, limits: Limits) -> World {
-        let start = Instant::now();
+        // The client's stack draws SSRCs and section names from this.
+        fastrand::seed(seed);
+        let start = *START;
         let server = SocketAddr::from(([192, 0, 2, 1], 7882));
         let config =
             ShardConfig { udp_local: server, udp_candidates: vec![server], tcp_candidates: Vec::new(), limits };
@@ -94,6 +116,7 @@ impl World {
             egress: Egress::default(),
             drained: Vec::new(),
             events: Vec::new(),
+            sent: Vec::new(),
             next_track: 1,
             allow_pause: false,
         }
@@ -303,9 +326,7 @@ impl World {
         for transmit in &egress.transmits {
             let bytes = egress.buffer.get(transmit.start..transmit.start + transmit.len).unwrap_or_default();
             let Some(index) = self.nodes.iter().position(|node| node.address == transmit.destination) else { continue };
-            let (now, from) = (self.now, self.server);
-            let arrivals = self.node(ClientId(index)).down.send(now, bytes.len() + 28);
-            self.fly(arrivals, from, transmit.destination, bytes);
+            self.send(ClientId(index), true, bytes);
         }
         self.egress = egress;
         self.egress.clear();
@@ -321,17 +342,20 @@ impl World {
     fn advance(&mut self, id: ClientId) {
         let now = self.now;
         let mut sent = Vec::new();
-        let node = self.node(id);
-        node.client.advance(now, |to, bytes| sent.push((to, bytes)));
-        let from = node.address;
-        for (to, bytes) in sent {
-            let arrivals = self.node(id).up.send(now, bytes.len() + 28);
-            self.fly(arrivals, from, to, &bytes);
+        self.node(id).client.advance(now, |_, bytes| sent.push(bytes));
+        for bytes in sent {
+            self.send(id, false, &bytes);
         }
     }
 
-    fn fly(&mut self, arrivals: [Option<Instant>; 2], from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
-        for at in arrivals.into_iter().flatten() {
+    /// Gives a datagram to the link between a client and the server.
+    fn send(&mut self, id: ClientId, down: bool, bytes: &[u8]) {
+        let (now, server, class) = (self.now, self.server, Class::of(bytes));
+        self.sent.push(Sent { at: self.elapsed(), client: id, down, class, bytes: bytes.len() });
+        let node = self.node(id);
+        let (from, to) = if down { (server, node.address) } else { (node.address, server) };
+        let link = if down { &mut node.down } else { &mut node.up };
+        for at in link.send(now, class, bytes.len() + IP_UDP_BYTES).into_iter().flatten() {
             self.next_number += 1;
             let packet = InFlight { at, number: self.next_number, from, to, bytes: bytes.to_vec() };
             self.in_flight.push(Reverse(packet));
