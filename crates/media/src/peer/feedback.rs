@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use super::ingress::Refused;
 use super::{Fault, Peer};
 use crate::api::{Egress, Event};
-use crate::bwe::Bwe;
 use crate::effects::Effects;
 use crate::line::Outlet;
 use crate::publish::clock::Anchor;
@@ -131,9 +130,9 @@ impl Peer {
         }
         let mut out = Outlet { now, line, egress };
         // A client that asks again after its own idea of the round trip asks a moment before it is over by ours. Where no
-        // queue stands, a repair too many costs less than one that comes a whole round trip later.
-        let queued = self.bandwidth.as_ref().is_some_and(Bwe::queue_stands);
-        let soonest = if queued { self.round_trip } else { self.round_trip / 2 };
+        // line is not full, a repair too many costs less than one that comes a whole round trip later.
+        let full = self.bandwidth.as_ref().is_some_and(|bandwidth| bandwidth.congested() || bandwidth.queue_stands());
+        let soonest = if full { self.round_trip } else { self.round_trip / 2 };
         for sequence in nack.sequences() {
             effects.counters.nacks_in += 1;
             if stream.resend(track, sequence, soonest, &mut out) {
