@@ -178,8 +178,14 @@ impl Bwe {
         self.line_loss.on_untold(now);
     }
 
+    /// What the line delivered when it was last full, until it carries more.
+    pub fn full_at_bps(&self) -> Option<u64> {
+        self.limit_bps.map(|bps| bps as u64)
+    }
+
     /// A probe was carried at this rate.
     pub fn on_carried(&mut self, bps: u64) {
+        self.limit_bps = self.limit_bps.filter(|limit| *limit >= bps as f64);
         self.estimate_bps = self.estimate_bps.max(bps as f64).min(MAX_BPS as f64);
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A subscriber that gets less than it wants is probed for its next step up. One that carries the probe gets the step;
 //! after one that does not, the next waits: 3 s, and half as long again each time, up to 7 s: a line that widens is found
-//! within ten seconds, and a probe takes so little of one that does not that nobody sees or hears it.
+//! within ten seconds, and a probe takes so little of one that does not that nobody sees or hears it. For the same reason
+//! a line that was full at some rate is first asked for a little more than that; if it carries it, for the rest at once.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,8 @@ use crate::wire::twcc::Outcome;
 const OVER_GOAL_PERCENT: u64 = 120;
 /// At most this much above what is sent now: a probe must not fill the queue of a line that cannot carry it.
 const MOST_PERCENT: u64 = 220;
+/// At most this much of what the line delivered when it was last full.
+const MOST_OF_FULL_PERCENT: u64 = 130;
 const LEAST_EXTRA_BPS: u64 = 200_000;
 const LENGTH: Duration = Duration::from_millis(250);
 /// Padding leaves in portions this far apart.
@@ -41,8 +44,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone, Copy)]
 enum Purpose {
-    /// To carry this much.
-    Rise { goal_bps: u64 },
+    /// To carry this much, where this much is known to be carried.
+    Rise { goal_bps: u64, from_bps: u64 },
     /// To see what is lost of so many times as much.
     Loss { ratio: f64 },
 }
@@ -111,8 +114,9 @@ pub enum Finding {
 }
 
 impl Prober {
-    /// Starts a probe, if it is time for one: the subscriber uses `sent_bps` and `goal_bps` would let it rise.
-    pub fn start(&mut self, now: Instant, sent_bps: u64, goal_bps: u64) {
+    /// Starts a probe, if it is time for one: the subscriber uses `sent_bps` and `goal_bps` would let it rise. `full_at_bps`
+    /// is what the line delivered when it was last full.
+    pub fn start(&mut self, now: Instant, sent_bps: u64, goal_bps: u64, full_at_bps: Option<u64>) {
         self.rest_after_relapse(now, goal_bps);
         if self.cluster.is_some() || self.not_before.is_some_and(|at| now < at) {
             return;
@@ -120,10 +124,11 @@ impl Prober {
         let proven = self.proven.filter(|(at, _)| now.saturating_duration_since(*at) < PROVEN_FOR);
         let base_bps = proven.map_or(sent_bps, |(_, bps)| bps.max(sent_bps));
         let most = (base_bps * MOST_PERCENT / 100).max(base_bps + LEAST_EXTRA_BPS);
+        let most = full_at_bps.map_or(most, |full| most.min(full * MOST_OF_FULL_PERCENT / 100));
         let total = (goal_bps * OVER_GOAL_PERCENT / 100).min(most).max(sent_bps + LEAST_EXTRA_BPS);
         // So much has to arrive; of what is lost on the way more has to be sent.
         let extra = ((total - sent_bps) as f64 / (1.0 - self.line_loss)) as u64;
-        self.begin(now, extra, Purpose::Rise { goal_bps });
+        self.begin(now, extra, Purpose::Rise { goal_bps, from_bps: base_bps });
     }
 
     /// Waits before a step is tried again that was gained and not kept: a short probe passed where its layer does not, and
@@ -233,8 +238,8 @@ impl Prober {
             self.not_before = Some(now + PAUSE);
             return None;
         }
-        let goal_bps = match cluster.purpose {
-            Purpose::Rise { goal_bps } => goal_bps,
+        let (goal_bps, from_bps) = match cluster.purpose {
+            Purpose::Rise { goal_bps, from_bps } => (goal_bps, from_bps),
             // A full line loses for another reason.
             Purpose::Loss { ratio } => {
                 let share = cluster.lost().filter(|_| !congested);
@@ -250,7 +255,12 @@ impl Prober {
                     self.gained = Some((now, goal_bps));
                 }
                 self.proven = Some((now, bps));
-                self.not_before = Some(now + PAUSE);
+                self.not_before = match (bps >= goal_bps, bps >= from_bps * SAME_STEP_PERCENT / 100) {
+                    (true, _) => Some(now + PAUSE),
+                    // The rest of the way is probed at once.
+                    (false, true) => None,
+                    (false, false) => Some(now + self.backoff),
+                };
                 Finding::Carried(bps)
             }
             None => {
@@ -293,7 +303,7 @@ mod tests {
     /// Probes a line of this rate for `goal` while `sent` is used. Gives the finding.
     fn probe(prober: &mut Prober, now: &mut Instant, line_bps: u64, sent_bps: u64, goal_bps: u64) -> Option<Finding> {
         let start = *now;
-        prober.start(start, sent_bps, goal_bps);
+        prober.start(start, sent_bps, goal_bps, None);
         let (mut outcomes, mut busy) = (Vec::new(), Duration::ZERO);
         for step in 0..600u64 {
             *now = start + MS * step as u32;
@@ -334,6 +344,19 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_was_full_is_asked_for_a_little_more_and_then_for_the_rest_at_once() {
+        let (mut prober, now) = (Prober::default(), Instant::now());
+        prober.start(now, 350_000, 1_500_000, Some(500_000));
+        assert_eq!(prober.cluster.as_ref().map(|cluster| cluster.rate_bps), Some(300_000));
+        let (mut prober, mut now) = (Prober::default(), now);
+        let found = probe(&mut prober, &mut now, 10_000_000, 350_000, 1_500_000);
+        let Some(Finding::Carried(bps)) = found else { panic!("{found:?}") };
+        assert!(bps < 1_500_000, "{bps}");
+        prober.start(now, 350_000, 1_500_000, None);
+        assert!(prober.is_running());
+    }
+
+    #[test]
     fn a_narrow_line_is_left_alone_longer_each_time() {
         let (mut prober, mut now) = (Prober::default(), Instant::now());
         let mut waits = Vec::new();
@@ -360,7 +383,7 @@ mod tests {
             let relapsed = now;
             while prober.cluster.is_none() {
                 now += 100 * MS;
-                prober.start(now, 500_000, 800_000);
+                prober.start(now, 500_000, 800_000, None);
             }
             waits.push((now - relapsed).as_secs());
             prober.cluster = None;
@@ -371,7 +394,7 @@ mod tests {
     #[test]
     fn congestion_ends_a_probe_at_once() {
         let (mut prober, now) = (Prober::default(), Instant::now());
-        prober.start(now, 500_000, 900_000);
+        prober.start(now, 500_000, 900_000, None);
         assert_eq!(prober.conclude(now + 60 * MS, 50 * MS, true), Some(Finding::TooMuch(FIRST_BACKOFF)));
         assert_eq!(prober.due(), None);
     }

@@ -22,7 +22,7 @@ impl Peer {
         let Some(extra) = allocator::next_step_bps(requests, given).filter(|_| !limited) else { return };
         let cost = |(request, given): (&Request, &Option<Choice>)| Some(allocator::cost_bps(request, (*given)?));
         let used = requests.iter().zip(given).filter_map(cost).sum::<u64>() + audio_bps;
-        self.prober.start(now, used, used + extra);
+        self.prober.start(now, used, used + extra, bandwidth.full_at_bps());
     }
 
     /// Tests whether what the line loses depends on how much is sent, if that is in doubt.
