@@ -12,6 +12,8 @@ use str0m::rtp::RtpPacket;
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
 use crate::frame::{FrameTag, LayerSpec};
+use crate::layered::{LayeredTag, Scalability};
+use crate::layered_receiver::LayeredReceiver;
 use crate::link::Class;
 use crate::receiver::{AudioReceiver, Timed, VideoReceiver};
 use crate::source::{self, Camera, MediaClock, Microphone};
@@ -34,6 +36,8 @@ pub struct Client {
     pub picture_clock: MediaClock,
     /// By the client's own mid.
     pub video: FxHashMap<String, VideoReceiver>,
+    /// The same for tracks with layers in one stream.
+    pub layered: FxHashMap<String, LayeredReceiver>,
     pub audio: FxHashMap<String, AudioReceiver>,
     pub data: Vec<(String, Vec<u8>)>,
     channels: FxHashMap<str0m::channel::ChannelId, String>,
@@ -60,6 +64,7 @@ impl Client {
             .clear_codecs()
             .enable_opus(true)
             .enable_vp8(true)
+            .enable_vp9(true)
             .set_rtp_mode(true)
             .set_crypto_provider(std::sync::Arc::new(str0m::crypto::from_feature_flags()));
         config = config.set_reordering_size_video(500);
@@ -75,6 +80,7 @@ impl Client {
             sound_clock: MediaClock::default(),
             picture_clock: MediaClock::default(),
             video: FxHashMap::default(),
+            layered: FxHashMap::default(),
             audio: FxHashMap::default(),
             data: Vec::new(),
             channels: FxHashMap::default(),
@@ -111,6 +117,15 @@ impl Client {
         let mid = api.add_media(MediaKind::Video, Direction::SendOnly, None, None, simulcast);
         let applied = api.apply();
         self.camera = Some(Camera::new(mid, layers, self.picture_clock, now));
+        (self.keep(applied), mid.to_string())
+    }
+
+    /// An offer that adds a camera with all layers in one stream; returns its mid as well.
+    pub fn offer_layered_camera(&mut self, layers: &[LayerSpec], mode: Scalability, now: Instant) -> (String, String) {
+        let mut api = self.rtc.sdp_api();
+        let mid = api.add_media(MediaKind::Video, Direction::SendOnly, None, None, None);
+        let applied = api.apply();
+        self.camera = Some(Camera::layered(mid, layers, mode, self.picture_clock, now));
         (self.keep(applied), mid.to_string())
     }
 
@@ -260,7 +275,9 @@ impl Client {
         let Some(mid) = self.rtc.direct_api().stream_rx(&ssrc).map(|stream| stream.mid()) else { return };
         let Some(kind) = self.rtc.media(mid).map(|media| media.kind()) else { return };
         let (name, sequence) = (mid.to_string(), *packet.seq_no);
-        if kind == MediaKind::Video {
+        if let Some(tag) = LayeredTag::read(&packet.payload) {
+            self.layered.entry(name).or_default().packet(now, sequence, packet.header.marker, tag);
+        } else if kind == MediaKind::Video {
             let time = packet.time.numer();
             let receiver = self.video.entry(name).or_default();
             receiver.packet(now, sequence, time, &packet.payload);
@@ -280,11 +297,11 @@ impl Client {
         }
         self.next_key_request = now + KEY_REQUEST_EVERY;
         let mut direct = self.rtc.direct_api();
-        for (mid, receiver) in &self.video {
-            if receiver.is_stuck() {
-                if let Some(stream) = direct.stream_rx_by_mid(Mid::from(mid.as_str()), None) {
-                    stream.request_keyframe(KeyframeRequestKind::Pli);
-                }
+        let stuck = self.video.iter().filter(|(_, receiver)| receiver.is_stuck()).map(|(mid, _)| mid);
+        let layered = self.layered.iter().filter(|(_, receiver)| receiver.is_stuck()).map(|(mid, _)| mid);
+        for mid in stuck.chain(layered) {
+            if let Some(stream) = direct.stream_rx_by_mid(Mid::from(mid.as_str()), None) {
+                stream.request_keyframe(KeyframeRequestKind::Pli);
             }
         }
     }

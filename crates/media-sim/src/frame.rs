@@ -19,6 +19,12 @@ impl LayerSpec {
         LayerSpec { rid: Some("h"), width: 640, height: 360, bitrate_bps: 450_000 },
         LayerSpec { rid: Some("f"), width: 1280, height: 720, bitrate_bps: 1_700_000 },
     ];
+    /// Three layers in one stream (SVC) of 720p, each without those below.
+    pub const LAYERED: [LayerSpec; 3] = [
+        LayerSpec { rid: None, width: 320, height: 180, bitrate_bps: 100_000 },
+        LayerSpec { rid: None, width: 640, height: 360, bitrate_bps: 200_000 },
+        LayerSpec { rid: None, width: 1280, height: 720, bitrate_bps: 1_100_000 },
+    ];
     pub const SINGLE: [LayerSpec; 1] = [LayerSpec { rid: None, width: 640, height: 360, bitrate_bps: 600_000 }];
 
     /// Bytes of an ordinary frame.
@@ -65,7 +71,7 @@ impl FrameTag {
 }
 
 /// Largest payload of a packet, as libwebrtc's.
-const MAX_PAYLOAD: usize = 1_100;
+pub(crate) const MAX_PAYLOAD: usize = 1_100;
 
 /// The packets of one frame of about `bytes` bytes.
 pub fn packetise(layer: u8, spec: &LayerSpec, frame: u32, key: bool, picture_id: u16, bytes: usize) -> Vec<Vec<u8>> {

@@ -6,6 +6,8 @@
 
 mod client;
 mod frame;
+mod layered;
+mod layered_receiver;
 mod link;
 mod receiver;
 mod rng;
@@ -14,6 +16,8 @@ mod world;
 
 pub use client::{Client, ClientId};
 pub use frame::{FrameTag, LayerSpec};
+pub use layered::{LayeredTag, Scalability};
+pub use layered_receiver::{LayeredReceiver, Shown};
 pub use link::{Class, Link, LinkConfig, LinkCounters, Loss};
 pub use receiver::{AudioReceiver, Timed, VideoReceiver};
 pub use rng::Rng;

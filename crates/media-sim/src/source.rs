@@ -1,4 +1,4 @@
-//! What a client publishes: a camera with simulcast layers, or a microphone.
+//! What a client publishes: a camera with layers, each a stream (simulcast) or all in one (SVC), or a microphone.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,15 @@ use str0m::media::{Mid, Pt, Rid};
 use str0m::rtp::RtpWrite;
 
 use crate::frame::{self, LayerSpec};
+use crate::layered::{LayeredStream, Scalability};
 
-const FRAME_INTERVAL: Duration = Duration::from_micros(33_333);
+pub(crate) const FRAME_INTERVAL: Duration = Duration::from_micros(33_333);
 const AUDIO_INTERVAL: Duration = Duration::from_millis(20);
 /// A key frame is this much larger than an ordinary one.
-const KEY_FRAME_FACTOR: usize = 5;
+pub(crate) const KEY_FRAME_FACTOR: usize = 5;
 /// What a camera remembers in order to repeat it.
-const RTX_PACKETS: usize = 2_000;
-const RTX_AGE: Duration = Duration::from_secs(3);
+pub(crate) const RTX_PACKETS: usize = 2_000;
+pub(crate) const RTX_AGE: Duration = Duration::from_secs(3);
 const VIDEO_CLOCK: u64 = 90_000;
 const AUDIO_CLOCK: u64 = 48_000;
 
@@ -49,7 +50,9 @@ struct Layer {
 #[derive(Debug)]
 pub struct Camera {
     pub mid: Mid,
+    /// Of a simulcast.
     layers: Vec<Layer>,
+    layered: Option<LayeredStream>,
     started: Instant,
     due: Instant,
     pub key_frames: u64,
@@ -73,7 +76,12 @@ impl Camera {
         };
         let layers = layers.iter().enumerate().map(layer).collect();
         let captured = Vec::new();
-        Camera { mid, layers, started: now, due: now, key_frames: 0, frames: 0, clock, captured }
+        Camera { mid, layers, layered: None, started: now, due: now, key_frames: 0, frames: 0, clock, captured }
+    }
+
+    /// With all layers in one stream.
+    pub fn layered(mid: Mid, specs: &[LayerSpec], mode: Scalability, clock: MediaClock, now: Instant) -> Camera {
+        Camera { layered: Some(LayeredStream::new(specs, mode)), ..Camera::new(mid, &[], clock, now) }
     }
 
     pub fn due(&self) -> Instant {
@@ -95,6 +103,7 @@ impl Camera {
 
     /// For one layer, or for all when the request names none.
     pub fn request_key_frame(&mut self, rid: Option<Rid>) {
+        self.layered.iter_mut().for_each(|stream| stream.key_wanted = true);
         for layer in &mut self.layers {
             if rid.is_none() || layer.spec.rid.map(Rid::from) == rid {
                 layer.key_wanted = true;
@@ -115,12 +124,17 @@ impl Camera {
     }
 
     pub fn layers(&self) -> usize {
-        self.layers.len()
+        self.layered.as_ref().map_or(self.layers.len(), LayeredStream::layers)
     }
 
     /// Writes one layer of the picture captured then.
     pub fn write(&mut self, rtc: &mut Rtc, index: usize, at: Instant) {
-        let Some(pt) = payload_type(rtc, Codec::Vp8) else { return };
+        let Some(pt) = payload_type(rtc, if self.layered.is_some() { Codec::Vp9 } else { Codec::Vp8 }) else { return };
+        if let Some(stream) = &mut self.layered {
+            let time = self.clock.timestamp(VIDEO_CLOCK, at - self.started);
+            self.key_frames += u64::from(stream.write(rtc, self.mid, index, pt, time, at));
+            return;
+        }
         let start = self.clock.start.wrapping_mul(index as u32 + 1);
         let time = MediaClock { start, ..self.clock }.timestamp(VIDEO_CLOCK, at - self.started);
         let Some(layer) = self.layers.get_mut(index) else { return };

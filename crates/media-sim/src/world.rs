@@ -14,6 +14,7 @@ use auralink_media::{Identity, Shard};
 
 use crate::client::{Client, ClientId};
 use crate::frame::LayerSpec;
+use crate::layered::Scalability;
 use crate::link::{Class, Link, LinkConfig};
 use crate::rng::Rng;
 
@@ -37,6 +38,7 @@ struct Node {
 enum Wanted {
     Sections { audio: u32, video: u32 },
     Camera { layers: Vec<LayerSpec>, track: TrackId },
+    LayeredCamera { layers: Vec<LayerSpec>, mode: Scalability, track: TrackId },
     Microphone { track: TrackId },
 }
 
@@ -176,6 +178,13 @@ impl World {
         track
     }
 
+    /// All its layers are in one stream.
+    pub fn publish_layered_camera(&mut self, id: ClientId, layers: &[LayerSpec], mode: Scalability) -> TrackId {
+        let track = self.new_track();
+        self.want(id, Wanted::LayeredCamera { layers: layers.to_vec(), mode, track });
+        track
+    }
+
     pub fn publish_microphone(&mut self, id: ClientId) -> TrackId {
         let track = self.new_track();
         self.want(id, Wanted::Microphone { track });
@@ -225,6 +234,10 @@ impl World {
             Wanted::Sections { audio, video } => (node.client.offer_sections(audio, video), None),
             Wanted::Camera { layers, track } => {
                 let (sdp, mid) = node.client.offer_camera(&layers, now);
+                (sdp, Some(publication(track, mid, Kind::Video, &layers)))
+            }
+            Wanted::LayeredCamera { layers, mode, track } => {
+                let (sdp, mid) = node.client.offer_layered_camera(&layers, mode, now);
                 (sdp, Some(publication(track, mid, Kind::Video, &layers)))
             }
             Wanted::Microphone { track } => {
