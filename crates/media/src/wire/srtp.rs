@@ -1,10 +1,10 @@
 //! SRTP and SRTCP: AEAD GCM (RFC 7714) and AES-CM with HMAC-SHA1 (RFC 3711), keyed by DTLS (RFC 5764).
 
-use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{AES_128, AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 use aws_lc_rs::iv::FixedLength;
+use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
 use super::WireError;
 use super::bytes::read_u32;
@@ -226,11 +226,11 @@ impl std::fmt::Debug for Context {
 }
 
 enum Cipher {
+    /// Boxed, both: a key of either is hundreds of bytes.
     Gcm {
-        key: LessSafeKey,
+        key: Box<LessSafeKey>,
         salt: [u8; 12],
     },
-    /// Boxed: large, and only a fallback.
     CounterMode(Box<CounterMode>),
 }
 
@@ -319,7 +319,7 @@ impl Derivation {
 fn gcm(key: &[u8], salt: [u8; 12]) -> Result<Cipher, WireError> {
     let algorithm = if key.len() == 32 { &AES_256_GCM } else { &AES_128_GCM };
     let key = UnboundKey::new(algorithm, key).map_err(|_| WireError::KeyingMaterial)?;
-    Ok(Cipher::Gcm { key: LessSafeKey::new(key), salt })
+    Ok(Cipher::Gcm { key: Box::new(LessSafeKey::new(key)), salt })
 }
 
 fn counter_mode_key(key: &[u8]) -> Result<EncryptingKey, WireError> {
