@@ -96,7 +96,10 @@ fn millis(duration: Duration) -> f64 {
 }
 
 fn signed_millis(later: Instant, earlier: Instant) -> f64 {
-    millis(later.saturating_duration_since(earlier)) - millis(earlier.saturating_duration_since(later))
+    match later.checked_duration_since(earlier) {
+        Some(ahead) => millis(ahead),
+        None => -millis(earlier.saturating_duration_since(later)),
+    }
 }
 
 #[cfg(test)]

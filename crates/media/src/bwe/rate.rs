@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// Length of the window over which the acknowledged rate is formed.
 const WINDOW: Duration = Duration::from_millis(500);
 /// Slots of the window.
-const SLOT: Duration = Duration::from_millis(50);
+const SLOT_MS: u64 = 50;
 const RECENT: Duration = Duration::from_millis(250);
 const RECENT_PACKETS: u32 = 8;
 /// A bottleneck's rate is told from so much that came out of its queue, and no older than the longest.
@@ -29,11 +29,14 @@ struct Slot {
 #[derive(Debug, Default)]
 pub struct RateWindow {
     slots: VecDeque<Slot>,
+    /// Of all slots: the rate is asked for with every packet.
+    bytes: u64,
 }
 
 impl RateWindow {
     pub fn on_packet(&mut self, arrived: Duration, bytes: u32) {
-        let number = (arrived.as_micros() / SLOT.as_micros()) as u64;
+        let number = slots_in(arrived);
+        self.bytes += u64::from(bytes);
         match self.slots.back_mut() {
             Some(last) if last.number >= number => {
                 last.bytes += u64::from(bytes);
@@ -42,16 +45,16 @@ impl RateWindow {
             _ => self.slots.push_back(Slot { number, bytes: u64::from(bytes), packets: 1 }),
         }
         let oldest = number.saturating_sub(slots_in(WINDOW));
-        while self.slots.front().is_some_and(|slot| slot.number < oldest) {
+        while let Some(gone) = self.slots.front().copied().filter(|slot| slot.number < oldest) {
+            self.bytes -= gone.bytes;
             self.slots.pop_front();
         }
     }
 
     pub fn bps(&self) -> u64 {
         let (Some(first), Some(last)) = (self.slots.front(), self.slots.back()) else { return 0 };
-        let span_ms = (last.number - first.number + 1) * SLOT.as_millis() as u64;
-        let bytes: u64 = self.slots.iter().map(|slot| slot.bytes).sum();
-        bytes * 8_000 / span_ms
+        let span_ms = (last.number - first.number + 1) * SLOT_MS;
+        self.bytes * 8_000 / span_ms
     }
 
     /// The same over the last quarter of a second, if that saw enough packets: how fast a queue is emptied that began to
@@ -66,8 +69,9 @@ impl RateWindow {
     }
 }
 
+/// In 64 bits: dividing 128 of them takes as long as all the rest.
 fn slots_in(span: Duration) -> u64 {
-    (span.as_micros() / SLOT.as_micros()) as u64
+    (span.as_secs() * 1_000 + u64::from(span.subsec_millis())) / SLOT_MS
 }
 
 /// The rate of the bottleneck: what it delivers while a queue stands before it, whatever was sent. What came before the
@@ -167,6 +171,17 @@ impl LossWindow {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rate_is_that_of_the_last_half_second_alone() {
+        let mut window = RateWindow::default();
+        for number in 0..200 {
+            window.on_packet(Duration::from_millis(20 * number), if number < 100 { 12_500 } else { 1_250 });
+        }
+        assert!((450_000..=510_000).contains(&window.bps()), "{}", window.bps());
+        window.on_packet(Duration::from_secs(100), 1_250);
+        assert_eq!(window.bps(), 200_000, "one packet in one slot after a long pause");
+    }
 
     /// 1,250 bytes every 20 ms: 500 kbit/s.
     fn drain(busy: &mut BusyRate, from_ms: u64, packets: u64) {
