@@ -1,6 +1,7 @@
 """Programs that use the platform as the outside world does: REST for accounts and rooms, the official SDK for calls."""
 
 import asyncio
+import itertools
 import math
 import uuid
 import warnings
@@ -221,12 +222,12 @@ async def _ended(what: str, closing: Awaitable[object]) -> None:
 
 async def play_tone(source: rtc.AudioSource) -> None:
     """440 Hz, in frames of 10 ms; the source sets the pace."""
-    position = 0
-    while True:
-        angle = (math.tau * 440 * (position + sample) / SAMPLE_RATE for sample in range(SAMPLES))
-        samples = array("h", (int(8000 * math.sin(a)) for a in angle))
-        position += SAMPLES
-        await source.capture_frame(rtc.AudioFrame(samples.tobytes(), SAMPLE_RATE, 1, SAMPLES))
+    # Five frames are 22 whole periods. Made once: ten callers that compute every sample keep a slow core busy.
+    waves = (math.tau * 440 * sample / SAMPLE_RATE for sample in range(5 * SAMPLES))
+    samples = array("h", (int(8000 * math.sin(wave)) for wave in waves))
+    frames = [samples[at : at + SAMPLES].tobytes() for at in range(0, len(samples), SAMPLES)]
+    for frame in itertools.cycle(frames):
+        await source.capture_frame(rtc.AudioFrame(frame, SAMPLE_RATE, 1, SAMPLES))
 
 
 async def play_picture(source: rtc.VideoSource, width: int = WIDTH, height: int = HEIGHT) -> None:
