@@ -10,7 +10,7 @@ import contextlib
 import functools
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -45,6 +45,8 @@ class Network(asyncio.DatagramProtocol):
     def __init__(self, udp_port: int, tcp_port: int, seed: int = 1) -> None:
         self.udp = True
         """False: no datagram passes, as behind a strict firewall."""
+        self.tcp = True
+        """False: no new connection is taken."""
         self._passing = asyncio.Event()
         self._passing.set()
         self.paths: dict[Address, Path] = {}
@@ -83,11 +85,12 @@ class Network(asyncio.DatagramProtocol):
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
-    def impair(self, up: Impairment, down: Impairment | None = None) -> None:
+    def impair(self, up: Impairment, down: Impairment | None = None, spared: Collection[Address] = ()) -> None:
         """From now on, on paths that are there and that come. `up` is from the client; without `down` both ways."""
         self._default = up, down or up
-        for path in self.paths.values():
-            path.up.impairment, path.down.impairment = self._default
+        for client, path in self.paths.items():
+            if client not in spared:
+                path.up.impairment, path.down.impairment = self._default
 
     def rebind(self) -> None:
         """As a NAT does that forgets: the server sees what comes next from other ports."""
@@ -155,6 +158,9 @@ class Network(asyncio.DatagramProtocol):
     # --- connections ---------------------------------------------------------------------------------------------
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self.tcp:
+            writer.transport.abort()
+            return
         task = asyncio.create_task(self._serve(reader, writer))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)

@@ -18,15 +18,16 @@ MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
 
 
 async def test_a_subscriber_that_never_reads_harms_only_itself(site: Site, room: str) -> None:
+    """Nothing reaches it: neither by TCP, to which it would change, nor over paths it tries anew."""
     server = psutil.Process(site.platform.pid)
+    site.network.tcp = False
     async with joined(site.server, room, "ann") as ann, joined(site.server, room, "cyd") as cyd:
         await ann.publish()
         others = set(site.network.paths)
         async with joined(site.server, room, "bob") as bob:
             await bob.sees_more()
             memory = server.memory_info().rss
-            for address in set(site.network.paths) - others:
-                site.network.paths[address].down.impairment = Impairment(loss=1.0)
+            site.network.impair(Impairment(), Impairment(loss=1.0), spared=others)
             for number in range(MESSAGES):
                 await ann.say(number.to_bytes(4, "big") + bytes(MESSAGE_BYTES))
             for number in range(MESSAGES):
