@@ -128,6 +128,8 @@ class Call:
         self.room = rtc.Room()
         self.audio_frames = 0
         self.video_frames = 0
+        self.arrived: set[str] = set()
+        """Tracks, by sid, of which a frame came."""
         self.messages: asyncio.Queue[bytes] = asyncio.Queue()
         self.left: asyncio.Queue[str] = asyncio.Queue()
         self.disconnected = asyncio.Event()
@@ -195,6 +197,7 @@ class Call:
         try:
             async for _ in stream:
                 self.audio_frames += 1
+                self.arrived.add(track.sid)
                 self._frame.set()
         finally:
             await stream.aclose()
@@ -204,6 +207,7 @@ class Call:
         try:
             async for _ in stream:
                 self.video_frames += 1
+                self.arrived.add(track.sid)
                 self._frame.set()
         finally:
             await stream.aclose()
