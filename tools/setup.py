@@ -113,7 +113,7 @@ def _entry(lock: str, name: str) -> str:
 
 def native() -> None:
     """The media core, as a Python extension, and the `auralink` command."""
-    sources = [ROOT / "crates" / name for name in ("media", "media-net", "native")]
+    sources = [ROOT / "crates" / name for name in ("media", "media-net", "native", "prefetch")]
     files = [ROOT / name for name in ("Cargo.toml", "Cargo.lock", "pyproject.toml")]
     stamp = Stamp(VENV / ".native", digest(*sources, *files))
     if stamp.current(BIN / "auralink", ROOT / "src/auralink/_native.abi3.so"):

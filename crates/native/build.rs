@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sha1::{Digest, Sha1};
 
 /// The crates the extension is made of.
-const CRATES: [&str; 3] = ["media", "media-net", "native"];
+const CRATES: [&str; 4] = ["media", "media-net", "native", "prefetch"];
 
 fn main() -> io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -305,7 +305,7 @@ def test_the_extension_was_built_from_these_sources() -> None:
 def test_a_changed_source_is_noticed(tmp_path: Path) -> None:
     root = native_build.source_root()
     assert root is not None
-    for name in ("media", "media-net", "native"):
+    for name in ("media", "media-net", "native", "prefetch"):
         source = tmp_path / "crates" / name / "src"
         source.mkdir(parents=True)
         (source / "lib.rs").write_text(name)

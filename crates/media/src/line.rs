@@ -39,6 +39,13 @@ impl Line {
         })
     }
 
+    /// What it points to will be needed soon.
+    #[inline]
+    pub fn soon(&self) {
+        self.context.soon();
+        self.transport.soon();
+    }
+
     /// The transport-wide number for a packet of `plain_len` bytes before protection.
     #[inline]
     pub fn number(&mut self, now: Instant, plain_len: usize, cluster: u32) -> u16 {

@@ -1,10 +1,19 @@
 //! Dense storage with stable keys: a packet finds its peer or track by index, and a key kept too long finds nothing.
 
+use auralink_prefetch::soon;
+
 /// Where something lives in a [`Slab`]. The generation tells a reused place from the old one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Key {
     index: u32,
     generation: u32,
+}
+
+impl Key {
+    /// Dense: less than the number of places there ever were.
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
 }
 
 struct Place<T> {
@@ -58,6 +67,14 @@ impl<T> Slab<T> {
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         let place = self.places.get_mut(key.index as usize)?;
         if place.generation == key.generation { place.value.as_mut() } else { None }
+    }
+
+    /// It will be needed soon.
+    #[inline]
+    pub fn soon(&self, key: Key) {
+        if let Some(place) = self.places.get(key.index as usize) {
+            soon(place);
+        }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {

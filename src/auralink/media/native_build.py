@@ -14,7 +14,7 @@ from pathlib import Path
 
 from auralink._native import SOURCE_DIGEST
 
-_CRATES = ("media", "media-net", "native")
+_CRATES = ("media", "media-net", "native", "prefetch")
 
 
 class StaleNativeBuildError(RuntimeError):

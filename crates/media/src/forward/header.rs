@@ -1,5 +1,7 @@
 //! RTP headers of one outgoing stream, written from a template: per packet only five fields change.
 
+use auralink_prefetch::soon;
+
 use crate::wire::rtp::{self, Outgoing};
 
 /// The extensions of a stream: its MID (constant) and the transport-wide sequence number (counted per packet).
@@ -35,6 +37,14 @@ impl HeaderTemplate {
         // The only place where the two differ is the value itself, whatever form the extensions took.
         let transport_at = bytes.iter().zip(&marked).position(|(plain, mark)| plain != mark);
         HeaderTemplate { bytes, transport_at }
+    }
+
+    /// It will be written soon.
+    #[inline]
+    pub fn soon(&self) {
+        if let Some(byte) = self.bytes.first() {
+            soon(byte);
+        }
     }
 
     /// Does a packet carry a transport-wide sequence number?

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use auralink_prefetch::soon;
+
 use super::rewrite::Vp8Ids;
 
 const VIDEO_SLOTS: usize = 512;
@@ -100,6 +102,14 @@ impl History {
                 layer: sent.layer,
                 flags: (if sent.extended { EXTENDED } else { 0 }) | (if sent.marker { MARKER } else { 0 }),
             };
+        }
+    }
+
+    /// The packet behind this one will be inserted soon.
+    #[inline]
+    pub fn soon(&self, index: u64) {
+        if let Some(slot) = self.slots.get((index as usize + 1) & (self.len - 1)) {
+            soon(slot);
         }
     }
 

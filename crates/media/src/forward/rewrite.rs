@@ -61,7 +61,8 @@ pub(crate) struct Rewriter {
     last_timestamp: u32,
     /// Something of this run was sent.
     running: bool,
-    turns: [Turn; TURNS],
+    /// Not among what every packet needs.
+    turns: Box<[Turn; TURNS]>,
     /// Turns made, ever.
     turned: usize,
     offsets: Vp8Offsets,
@@ -98,7 +99,7 @@ impl Rewriter {
             timestamp_offset: 0,
             last_timestamp: first_timestamp,
             running: false,
-            turns: [NO_TURN; TURNS],
+            turns: Box::new([NO_TURN; TURNS]),
             turned: 0,
             offsets: Vp8Offsets::default(),
             last_vp8: Vp8Ids::default(),
@@ -117,6 +118,11 @@ impl Rewriter {
         self.timestamp_offset
     }
 
+    /// Of the newest packet, as sent.
+    pub fn highest(&self) -> u64 {
+        self.highest_out
+    }
+
     pub fn last_timestamp(&self) -> u32 {
         self.last_timestamp
     }
@@ -132,7 +138,7 @@ impl Rewriter {
         self.highest_in = source.index;
         self.offset = (self.highest_out + 1).wrapping_sub(source.index);
         self.running = false;
-        self.turns = [NO_TURN; TURNS];
+        self.turns.fill(NO_TURN);
         self.turned = 0;
         self.turn(source.index);
         self.drops = 0;

@@ -127,6 +127,13 @@ impl DownStream {
         }
     }
 
+    /// What it points to will be needed soon.
+    #[inline]
+    pub fn soon(&self) {
+        self.header.soon();
+        self.history.soon(self.rewriter.highest());
+    }
+
     /// The layer that is being sent.
     pub fn current_layer(&self) -> Option<u8> {
         let layer = self.rewriter.layer().filter(|_| self.flowing)?;

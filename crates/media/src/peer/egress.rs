@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::time::Instant;
 
+use auralink_prefetch::soon;
+
 use super::Peer;
 use crate::api::{Datagram, Egress, Event, PeerId, TrackId};
 use crate::effects::Effects;
@@ -34,29 +36,47 @@ pub(super) fn no_codec(peer: PeerId, track: TrackId) -> Event {
 }
 
 impl Peer {
-    /// Notes packets to forward. True when the peer had none yet in this batch.
+    /// [`Peer::forward`] comes soon: asks for its memory. The first of three steps; each asks for what the one before brought
+    /// the addresses of.
     #[inline]
-    pub fn add_work(&mut self, work: Work) -> bool {
-        self.work.push(work);
-        self.work.len() == 1
+    pub fn soon(&self) {
+        soon(&self.line);
+        soon(&self.downs);
     }
 
-    /// Forwards what was noted.
-    pub fn forward(
+    /// The second step: the line, and the down tracks.
+    #[inline]
+    pub fn tracks_soon<'w>(&self, work: impl Iterator<Item = &'w Work>) {
+        if let Some(line) = &self.line {
+            line.soon();
+        }
+        work.for_each(|work| self.downs.soon(work.down));
+    }
+
+    /// The third: what their streams write to.
+    #[inline]
+    pub fn streams_soon<'w>(&self, work: impl Iterator<Item = &'w Work>) {
+        for work in work {
+            if let Some(stream) = self.downs.get(work.down).and_then(|down| down.stream.as_ref()) {
+                stream.soon();
+            }
+        }
+    }
+
+    /// Forwards packets of the batch.
+    pub fn forward<'w>(
         &mut self,
         now: Instant,
+        work: impl Iterator<Item = &'w Work>,
         batch: &mut Batch<'_>,
         tracks: &Slab<Track>,
         egress: &mut Egress,
         effects: &mut Effects,
     ) {
-        let Some(line) = &mut self.line else {
-            self.work.clear();
-            return;
-        };
+        let Some(line) = &mut self.line else { return };
         let mut out = Outlet { now, line, egress };
         let mut sent = 0;
-        for work in self.work.drain(..) {
+        for work in work {
             let Some(down) = self.downs.get_mut(work.down) else { continue };
             let (Some(stream), Some(track)) = (&mut down.stream, tracks.get(down.track)) else { continue };
             let range = work.packets.start as usize..work.packets.end as usize;

@@ -104,8 +104,6 @@ pub(crate) struct Peer {
     own_streams: FxHashMap<u32, OwnStream>,
     /// Streams whose subscription is over.
     endings: Vec<Ending>,
-    /// Packets of the current batch for this peer.
-    work: Vec<Work>,
     line: Option<Line>,
     /// Addresses that were proven to be this peer's, oldest first.
     pub addresses: Vec<SocketAddr>,
@@ -178,7 +176,6 @@ impl Peer {
             down_of: FxHashMap::default(),
             own_streams: FxHashMap::default(),
             endings: Vec::new(),
-            work: Vec::new(),
             line: None,
             addresses: Vec::new(),
             path: None,

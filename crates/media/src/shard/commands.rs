@@ -60,7 +60,7 @@ impl Shard {
             Ok(mut peer) => {
                 peer.shed = self.shed;
                 let ufrag = peer.negotiation.credentials().0.as_bytes().to_vec();
-                let key = self.peers.insert(peer);
+                let key = self.peers.insert(Box::new(peer));
                 self.peer_of.insert(id, key);
                 self.ufrags.insert(ufrag, key);
                 if let Some(room) = self.rooms.get_mut(&room) {
@@ -93,7 +93,7 @@ impl Shard {
 
     /// Takes a peer out of every table; its tracks end for everybody.
     pub(super) fn remove_peer(&mut self, now: Instant, key: Key) -> Option<Peer> {
-        let peer = self.peers.remove(key)?;
+        let peer = *self.peers.remove(key)?;
         self.peer_of.remove(&peer.id);
         for ufrag in peer.negotiation.ufrags() {
             self.ufrags.remove(ufrag);

@@ -3,12 +3,16 @@
 use std::time::Instant;
 
 use super::Shard;
+use super::agenda::Agenda;
 use crate::api::{Datagram, Egress};
 use crate::demux::{BindingRequest, Class, classify};
 use crate::peer::{Batch, Work};
 use crate::slab::Key;
 use crate::transport::Path;
 use crate::wire::rtp;
+
+/// So many turns before its own a subscriber's state is first asked for.
+const AHEAD: usize = 6;
 
 impl Shard {
     pub(super) fn take_in(&mut self, now: Instant, datagrams: &mut [Datagram<'_>], egress: &mut Egress) {
@@ -110,28 +114,46 @@ impl Shard {
             start = packets.end;
             let Some(track) = group.first().and_then(|packet| self.tracks.get(packet.track)) else { continue };
             for subscriber in &track.subscribers {
-                let Some(peer) = self.peers.get_mut(subscriber.peer) else { continue };
-                if peer.add_work(Work { down: subscriber.down, packets: packets.clone() }) {
-                    self.touched.push(subscriber.peer);
-                }
+                self.agenda.add(subscriber.peer, Work { down: subscriber.down, packets: packets.clone() });
             }
         }
-        let mut touched = std::mem::take(&mut self.touched);
+        let mut agenda = std::mem::take(&mut self.agenda);
         let made = &mut std::mem::take(&mut self.made);
-        for key in touched.drain(..) {
+        for step in 0..agenda.len() + AHEAD {
+            self.look_ahead(&agenda, step);
+            let turn = step.wrapping_sub(AHEAD);
+            let Some(key) = agenda.peer(turn) else { continue };
             let before = (egress.transmits.len(), egress.buffer.len());
             self.contain(now, key, egress, |peer, tracks, egress, effects| {
                 let batch = &mut Batch { packets: &batch, datagrams, made };
-                peer.forward(now, batch, tracks, egress, effects);
+                peer.forward(now, agenda.work(turn), batch, tracks, egress, effects);
                 Ok(())
             });
             self.count_out(egress, before);
             drain(egress);
         }
-        self.touched = touched;
+        agenda.clear();
+        self.agenda = agenda;
         made.clear();
         self.made = std::mem::take(made);
         batch.clear();
         self.batch = batch;
+    }
+
+    /// The state of subscribers is far from the processor when their turn comes: it is asked for some turns before.
+    #[inline]
+    fn look_ahead(&self, agenda: &Agenda, step: usize) {
+        let peer = |turn| agenda.peer(turn).and_then(|key| self.peers.get(key));
+        if let Some(peer) = peer(step) {
+            peer.soon();
+        }
+        let turn = step.wrapping_sub(AHEAD / 3);
+        if let Some(peer) = peer(turn) {
+            peer.tracks_soon(agenda.work(turn));
+        }
+        let turn = step.wrapping_sub(2 * AHEAD / 3);
+        if let Some(peer) = peer(turn) {
+            peer.streams_soon(agenda.work(turn));
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Everything is owned here and nothing is shared with other shards, so there is no lock anywhere. What one input asks
 //! of other peers is gathered in [`Effects`] and carried out when the input is done ([`Shard::settle`]).
 
+mod agenda;
 mod commands;
 mod data;
 mod intake;
@@ -27,6 +28,7 @@ use crate::shed::Shed;
 use crate::slab::{Key, Slab};
 use crate::transport::Identity;
 use crate::wire::rtcp::NtpTime;
+use agenda::Agenda;
 use rooms::Room;
 use timers::Timers;
 
@@ -36,7 +38,8 @@ pub struct Shard {
     identity: Arc<Identity>,
     /// The pair that maps the monotonic clock to wall time for RTCP sender reports.
     epoch: (Instant, SystemTime),
-    peers: Slab<Peer>,
+    /// Boxed, so that finding one needs nothing but this.
+    peers: Slab<Box<Peer>>,
     tracks: Slab<Track>,
     data_tracks: Slab<DataTrack>,
     rooms: FxHashMap<RoomId, Room>,
@@ -51,9 +54,9 @@ pub struct Shard {
     /// What is left out because the thread cannot keep up.
     shed: Shed,
     effects: Effects,
-    /// Packets of the current wake-up, and the peers they go to.
+    /// Packets of the current wake-up, and where they go.
     batch: Vec<Packet>,
-    touched: Vec<Key>,
+    agenda: Agenda,
     /// RED made of the current wake-up's Opus.
     made: Made,
     /// Peers that commands gave something to send.
@@ -82,7 +85,7 @@ impl Shard {
             shed: Shed::default(),
             effects: Effects::default(),
             batch: Vec::new(),
-            touched: Vec::new(),
+            agenda: Agenda::default(),
             made: Made::default(),
             dirty: Vec::new(),
             parting: Egress::default(),

@@ -1,5 +1,6 @@
 //! SRTP and SRTCP: AEAD GCM (RFC 7714) and AES-CM with HMAC-SHA1 (RFC 3711), keyed by DTLS (RFC 5764).
 
+use auralink_prefetch::soon;
 use aws_lc_rs::cipher::{AES_128, AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
@@ -67,7 +68,8 @@ pub enum Writer {
 pub struct Context {
     profile: Profile,
     rtp: Cipher,
-    rtcp: Cipher,
+    /// Boxed, to have what every packet needs together.
+    rtcp: Box<Cipher>,
 }
 
 impl Context {
@@ -87,8 +89,17 @@ impl Context {
         Ok(Context {
             profile,
             rtp: derivation.cipher(Labels { key: 0, authentication: 1, salt: 2 })?,
-            rtcp: derivation.cipher(Labels { key: 3, authentication: 4, salt: 5 })?,
+            rtcp: Box::new(derivation.cipher(Labels { key: 3, authentication: 4, salt: 5 })?),
         })
+    }
+
+    /// The key of what is sent will be needed soon.
+    #[inline]
+    pub fn soon(&self) {
+        match &self.rtp {
+            Cipher::Gcm { .. } => {}
+            Cipher::CounterMode(mode) => soon(&**mode),
+        }
     }
 
     pub fn profile(&self) -> Profile {
@@ -163,7 +174,7 @@ impl Context {
         let index = index & !ENCRYPTED;
         let index_word = (ENCRYPTED | index).to_be_bytes();
         let (clear, body) = packet.split_at_mut_checked(RTCP_CLEAR).ok_or(WireError::Truncated)?;
-        match &self.rtcp {
+        match &*self.rtcp {
             Cipher::Gcm { key, salt } => {
                 let associated = rtcp_associated(clear, index_word)?;
                 let tag = key
@@ -198,7 +209,7 @@ impl Context {
             return Err(WireError::Malformed);
         }
         let index = index_word & !ENCRYPTED;
-        match &self.rtcp {
+        match &*self.rtcp {
             Cipher::Gcm { key, salt } => {
                 let (clear, rest) = packet.split_at_mut_checked(RTCP_CLEAR).ok_or(WireError::Truncated)?;
                 let associated = rtcp_associated(clear, index_word.to_be_bytes())?;
@@ -225,10 +236,11 @@ impl std::fmt::Debug for Context {
     }
 }
 
+#[allow(clippy::large_enum_variant)] // Those of the smaller one are few.
 enum Cipher {
-    /// Boxed, both: a key of either is hundreds of bytes.
+    /// Not boxed: the key is hundreds of bytes, and every packet needs them.
     Gcm {
-        key: Box<LessSafeKey>,
+        key: LessSafeKey,
         salt: [u8; 12],
     },
     CounterMode(Box<CounterMode>),
@@ -319,7 +331,7 @@ impl Derivation {
 fn gcm(key: &[u8], salt: [u8; 12]) -> Result<Cipher, WireError> {
     let algorithm = if key.len() == 32 { &AES_256_GCM } else { &AES_128_GCM };
     let key = UnboundKey::new(algorithm, key).map_err(|_| WireError::KeyingMaterial)?;
-    Ok(Cipher::Gcm { key: Box::new(LessSafeKey::new(key)), salt })
+    Ok(Cipher::Gcm { key: LessSafeKey::new(key), salt })
 }
 
 fn counter_mode_key(key: &[u8]) -> Result<EncryptingKey, WireError> {

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use auralink_prefetch::soon;
+
 use super::{Feedback, REFERENCE_TICKS, TICK_MICROS};
 
 /// What became of a packet we sent.
@@ -79,6 +81,14 @@ impl Sender {
 
     pub fn new() -> Sender {
         Sender::default()
+    }
+
+    /// The end of the history will be needed soon.
+    #[inline]
+    pub fn soon(&self) {
+        if let Some(sent) = self.history.back() {
+            soon(sent);
+        }
     }
 
     /// The sequence number for the packet about to be written to the header extension. Remembers when it was sent, its
