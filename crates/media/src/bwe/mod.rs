@@ -229,7 +229,7 @@ impl Bwe {
             }
             let Some(arrived) = outcome.arrived else { continue };
             self.acked.on_packet(arrived, outcome.bytes);
-            let own_ms = f64::from(outcome.bytes) * 8_000.0 / (self.acked.bps() as f64).max(1.0);
+            let own_ms = || f64::from(outcome.bytes) * 8_000.0 / (self.acked.bps() as f64).max(1.0);
             if self.queue.on_packet(outcome.sent, arrived, own_ms) {
                 self.delay.forget_route();
                 self.buffer = Buffer::default();

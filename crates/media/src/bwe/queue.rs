@@ -32,11 +32,11 @@ pub struct QueueDelay {
 }
 
 impl QueueDelay {
-    /// Notes one arrived packet that takes `own_ms` on a line of the rate that arrives. True when it came by another
+    /// Notes one arrived packet that takes `own_ms()` on a line of the rate that arrives. True when it came by another
     /// route than the one before, whose delays say nothing any more.
     ///
     /// An outage looks the same at first; what waited meanwhile comes at once then, and the minimum falls with it.
-    pub fn on_packet(&mut self, sent: Instant, arrived: Duration, own_ms: f64) -> bool {
+    pub fn on_packet(&mut self, sent: Instant, arrived: Duration, own_ms: impl FnOnce() -> f64) -> bool {
         let (first_sent, first_arrived) = *self.origin.get_or_insert((sent, arrived));
         let travelled_ms = millis(arrived) - millis(first_arrived) - signed_millis(sent, first_sent);
         let Some(last) = self.last.replace(Last { sent, travelled_ms }) else {
@@ -46,7 +46,8 @@ impl QueueDelay {
             return false;
         };
         let step_ms = travelled_ms - last.travelled_ms;
-        let jumped = step_ms > JUMP_MS + 2.0 * own_ms + signed_millis(sent, last.sent).max(0.0);
+        let far = || JUMP_MS + 2.0 * own_ms() + signed_millis(sent, last.sent).max(0.0);
+        let jumped = step_ms > JUMP_MS && step_ms > far();
         if jumped {
             self.lowest_ms += step_ms;
             self.lowest_before_ms += step_ms;
@@ -126,7 +127,7 @@ mod tests {
                 self.at += Duration::from_millis(20);
                 *delay_ms += more_ms;
                 let arrived = self.at + Duration::from_millis(*delay_ms);
-                jumped |= self.queue.on_packet(self.start + self.at, arrived, OWN_MS);
+                jumped |= self.queue.on_packet(self.start + self.at, arrived, || OWN_MS);
             }
             jumped
         }
@@ -163,7 +164,7 @@ mod tests {
         // Half a second of packets arrive together.
         for waited in (0..25u64).rev() {
             road.at += Duration::from_millis(20);
-            road.queue.on_packet(road.start + road.at, road.at + Duration::from_millis(30 + waited * 20), OWN_MS);
+            road.queue.on_packet(road.start + road.at, road.at + Duration::from_millis(30 + waited * 20), || OWN_MS);
         }
         road.run(1, &mut delay, 0);
         assert!(road.queue.millis() < 1.0);
