@@ -68,17 +68,19 @@ pub fn bind(address: Ipv4Addr) -> io::Result<UdpSocket> {
     for (forced, plain) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
         let size: c_int = 4 << 20;
         // Forcing needs CAP_NET_ADMIN; without it the kernel caps the size silently.
-        if set_option(socket.as_raw_fd(), forced, size).is_err() {
-            set_option(socket.as_raw_fd(), plain, size)?;
+        if set_option(socket.as_raw_fd(), libc::SOL_SOCKET, forced, size).is_err() {
+            set_option(socket.as_raw_fd(), libc::SOL_SOCKET, plain, size)?;
         }
     }
+    // Nothing is split, so nothing need be numbered: the raw relay is to be as fast as a relay can be.
+    set_option(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO)?;
     Ok(socket)
 }
 
 /// Have the kernel say of every datagram of this socket when it came in (`Receiver::arrival_ns`). It then stamps all
 /// packets of the machine, which costs the server something, too.
 pub fn stamp_arrivals(socket: &UdpSocket) -> io::Result<()> {
-    set_option(socket.as_raw_fd(), libc::SO_TIMESTAMPNS, 1)
+    set_option(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
 }
 
 /// What to take from a time of day to have a monotonic one.
@@ -86,16 +88,10 @@ fn day_ahead_ns() -> u64 {
     clock_ns(libc::CLOCK_REALTIME) - monotonic_ns()
 }
 
-fn set_option(fd: RawFd, option: c_int, value: c_int) -> io::Result<()> {
+fn set_option(fd: RawFd, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
     // SAFETY: the value lives through the call and its size is given.
     let result = unsafe {
-        libc::setsockopt(
-            fd,
-            libc::SOL_SOCKET,
-            option,
-            (&raw const value).cast::<c_void>(),
-            size_of::<c_int>() as libc::socklen_t,
-        )
+        libc::setsockopt(fd, level, option, (&raw const value).cast::<c_void>(), size_of::<c_int>() as libc::socklen_t)
     };
     check(result).map(drop)
 }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use auralink_media::api::Egress;
@@ -149,6 +150,8 @@ impl Sender {
                             self.counters.gso_refused = 1;
                         }
                         self.send_apart(socket, message, slices, buffer);
+                    } else if errno == libc::EMSGSIZE {
+                        self.send_apart(socket, message, slices, buffer);
                     } else {
                         self.counters.errors += message.segments as u64;
                     }
@@ -213,25 +216,18 @@ impl Sender {
         if sent < 0 { Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)) } else { Ok(sent as usize) }
     }
 
-    /// Sends a message's segments one by one, for a kernel or a path that does not segment.
+    /// Sends a message's segments one by one, for a kernel or a path that does not segment, or a path they are too large
+    /// for.
     fn send_apart(&mut self, socket: &UdpSocket, message: &Message, slices: &[Slice], buffer: &[u8]) {
         let (name, length) = RawAddress::encode(message.destination, socket.dual);
         for slice in slices.iter().skip(message.first).take(message.count) {
             let bytes = buffer.get(slice.start..slice.start + slice.len).unwrap_or_default();
             for segment in bytes.chunks(message.segment) {
-                self.counters.calls += 1;
-                // SAFETY: `segment` and `name` are live and readable in the stated lengths.
-                let sent = unsafe {
-                    libc::sendto(
-                        socket.raw(),
-                        segment.as_ptr().cast(),
-                        segment.len(),
-                        libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
-                        (&raw const name).cast(),
-                        length,
-                    )
-                };
-                if sent < 0 {
+                let mut sent = self.send_one(socket.raw(), segment, &name, length);
+                if sent == Err(libc::EMSGSIZE) {
+                    sent = self.send_one(socket.splitting(), segment, &name, length);
+                }
+                if sent.is_err() {
                     self.counters.errors += 1;
                 } else {
                     self.counters.messages += 1;
@@ -239,6 +235,28 @@ impl Sender {
                 }
             }
         }
+    }
+
+    fn send_one(
+        &mut self,
+        by: RawFd,
+        datagram: &[u8],
+        name: &RawAddress,
+        length: libc::socklen_t,
+    ) -> Result<(), libc::c_int> {
+        self.counters.calls += 1;
+        // SAFETY: `datagram` and `name` are live and readable in the stated lengths.
+        let sent = unsafe {
+            libc::sendto(
+                by,
+                datagram.as_ptr().cast(),
+                datagram.len(),
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+                (&raw const *name).cast(),
+                length,
+            )
+        };
+        if sent < 0 { Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)) } else { Ok(()) }
     }
 }
 

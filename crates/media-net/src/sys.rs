@@ -278,6 +278,11 @@ pub fn bind_beside(
     Ok(second)
 }
 
+/// Datagrams that are too large for the path to an IPv4 address are refused (EMSGSIZE) instead of split.
+pub fn never_split(socket: &OwnedFd) -> io::Result<()> {
+    set_option(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO)
+}
+
 fn unbound(transport: Transport, address: SocketAddr, only_v6: bool) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     let kind = match transport {

@@ -35,6 +35,11 @@ impl UdpSocket {
         let fd = sys::bind(Transport::Udp, address, !dual)?;
         let local = sys::local_address(&fd)?;
         let patient = sys::bind_beside(&fd, local, !dual, &mut bears_to_wait()).ok();
+        if patient.is_some() {
+            // The kernel then need not number IPv4 packets, which takes it as long as finding their route. What is too
+            // large for a path is for the other socket.
+            let _ = sys::never_split(&fd);
+        }
         Ok(UdpSocket { fd, patient, local, dual })
     }
 
@@ -69,6 +74,11 @@ impl UdpSocket {
     /// The descriptor of the feedback that bears to wait.
     pub fn patient(&self) -> Option<RawFd> {
         self.patient.as_ref().map(OwnedFd::as_raw_fd)
+    }
+
+    /// The descriptor by which datagrams that are too large for a path leave in parts.
+    pub fn splitting(&self) -> RawFd {
+        self.patient().unwrap_or(self.raw())
     }
 
     /// Can it send to this address at all?
