@@ -42,10 +42,8 @@ def markdown(machine: Machine, results: Results, rows: list[Row], minutes: float
         "",
         *_latency(results, rows),
         "",
-        *_joins(results),
-        "",
-        *_churn(results),
-        "",
+        *([*_joins(results), ""] if results.joins else []),
+        *([*_churn(results), ""] if results.churn else []),
         *_memory(results),
     ]
     if results.failures:

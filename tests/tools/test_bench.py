@@ -64,6 +64,15 @@ def test_the_heading_says_which_network_it_was() -> None:
         assert ("TUN device" in "".join(rest)) is not network.is_loopback
 
 
+def test_joins_that_were_left_out_have_no_table() -> None:
+    here = Machine("a processor", 2, "6.18", "2026-11-30 12:00 UTC", "abc1234", 0.1)
+    step = {"p50": 100.0, "p95": 120.0}
+    joins = {"joined_ms": step, "connected_ms": step, "first_frame_ms": step}
+    taken = Results(joins={"AuraLink": {"1": {"joins": joins, "incomplete": 0}}})
+    assert "Joins" not in markdown(here, Results(), [], 1)
+    assert "| AuraLink | 1 | 100 / 120 |" in markdown(here, taken, [], 1)
+
+
 def test_who_may_not_have_a_card_is_told_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise PermissionError("Operation not permitted")
