@@ -1,5 +1,8 @@
 //! One outgoing RTP stream: chooses, rewrites, protects and remembers the packets of a down track.
 
+mod padding;
+mod resend;
+
 use std::time::{Duration, Instant};
 
 use super::Outcome;
@@ -360,62 +363,6 @@ impl DownStream {
         otherwise(Outcome::Sent)
     }
 
-    /// Sends padding under the number of a late packet that is left out: a number that never comes would be waited for.
-    fn fill(&mut self, source: &Source, out: &mut Outlet<'_>) {
-        if self.codec.is_none() {
-            return;
-        }
-        if let Some(rewritten) = self.rewriter.rewrite(&Source { vp8: None, ..*source }) {
-            self.send_padding(&rewritten, 1, 0, out);
-        }
-    }
-
-    /// Sends a packet of padding alone (RFC 3550 section 5.1) on the media stream.
-    pub(super) fn send_padding(
-        &mut self,
-        rewritten: &Rewritten,
-        padding: u8,
-        cluster: u32,
-        out: &mut Outlet<'_>,
-    ) -> bool {
-        let Outlet { now, line, egress } = out;
-        let start = egress.buffer.len();
-        let len = self.header.len() + usize::from(padding);
-        let transport = if self.header.counts_transport() { line.number(*now, len, cluster) } else { 0 };
-        let (sequence, timestamp) = (rewritten.index as u16, rewritten.timestamp);
-        let header_len = self.header.write(&mut egress.buffer, false, sequence, timestamp, transport);
-        pad(&mut egress.buffer, start, padding);
-        line.send(egress, start, header_len, self.binding.ssrc, rewritten.index)
-    }
-
-    /// Sends a packet that only probes the line, on the repair stream where there is one, else between pictures on the
-    /// media stream. Gives its bytes; none when it cannot be done now.
-    pub fn probe(&mut self, cluster: u32, out: &mut Outlet<'_>) -> Option<usize> {
-        const PADDING: u8 = u8::MAX;
-        if !self.flowing || self.codec.is_none() {
-            return None;
-        }
-        let Some(header) = self.repair.as_ref() else {
-            if !self.between_pictures {
-                return None;
-            }
-            let rewritten = self.rewriter.insert(self.rewriter.last_timestamp());
-            return self
-                .send_padding(&rewritten, PADDING, cluster, out)
-                .then_some(self.header.len() + usize::from(PADDING));
-        };
-        let Outlet { now, line, egress } = out;
-        let start = egress.buffer.len();
-        let index = self.repair_index;
-        self.repair_index += 1;
-        let len = header.len() + usize::from(PADDING);
-        let transport = if header.counts_transport() { line.number(*now, len, cluster) } else { return None };
-        let timestamp = self.rewriter.last_timestamp();
-        let header_len = header.write(&mut egress.buffer, false, index as u16, timestamp, transport);
-        pad(&mut egress.buffer, start, PADDING);
-        line.send(egress, start, header_len, self.binding.rtx_ssrc, index).then_some(len)
-    }
-
     /// Stops sending a layer of a simulcast that the line does not carry, before a key frame of a lower one is there: what
     /// waits in the line's queue is shown meanwhile, and the key frame finds room behind it. Nor is what was lost of the
     /// layer worth sending again.
@@ -532,76 +479,6 @@ impl DownStream {
             (sent(ids.playout_delay, playout.is_some()), playout.as_ref().map_or(&[][..], |value| &value[..])),
         ];
         rtp::write_header(&mut egress.buffer, fields, &extensions)
-    }
-
-    /// Sends a packet again: on the repair stream where there is one (RFC 4588), else the very same packet.
-    /// Not before `soonest` after the time before, which may still be on its way.
-    pub fn resend(&mut self, track: &Track, sequence: u16, soonest: Duration, out: &mut Outlet<'_>) -> bool {
-        let Outlet { now, line, egress } = out;
-        let now = *now;
-        let Some(sent) = self.history.take_for_resend(now, soonest, sequence) else { return false };
-        let store = track.layer(sent.layer).map(|layer| &layer.store);
-        let stored = store.and_then(|store| store.get(sent.source));
-        let (Some(store), Some(stored), Some(codec)) = (store, stored, self.codec) else { return false };
-        let start = egress.buffer.len();
-        let (header_len, ssrc, index) = match &self.repair {
-            Some(header) => {
-                let index = self.repair_index;
-                self.repair_index += 1;
-                let transport = if header.counts_transport() {
-                    line.number(now, header.len() + 2 + stored.payload.len(), 0)
-                } else {
-                    0
-                };
-                let sequence = index as u16;
-                let dependency = Some(stored.dependency).filter(|_| sent.extended);
-                let len = match dependency {
-                    None => header.write(&mut egress.buffer, sent.marker, sequence, sent.timestamp, transport),
-                    Some(value) => {
-                        let fields = rtp::Outgoing {
-                            payload_type: header.payload_type(),
-                            marker: sent.marker,
-                            sequence,
-                            timestamp: sent.timestamp,
-                            ssrc: self.binding.rtx_ssrc,
-                            padding: false,
-                        };
-                        self.write_long_header(
-                            egress,
-                            &fields,
-                            transport,
-                            Own { dependency: Some(value), capture: None },
-                            None,
-                        )
-                    }
-                };
-                egress.buffer.extend_from_slice(&(sent.index as u16).to_be_bytes());
-                (len, self.binding.rtx_ssrc, index)
-            }
-            None if sent.extended => return false,
-            None => {
-                let sequence = sent.index as u16;
-                let buffer = &mut egress.buffer;
-                let len = self.header.write(buffer, sent.marker, sequence, sent.timestamp, sent.transport);
-                (len, self.binding.ssrc, sent.index)
-            }
-        };
-        let at = egress.buffer.len();
-        self.form.write_again(&mut egress.buffer, store, sent.source, codec, &sent.vp8);
-        if egress.buffer.len() == at {
-            egress.buffer.truncate(start);
-            return false;
-        }
-        line.send(egress, start, header_len, ssrc, index)
-    }
-}
-
-/// Appends padding to the packet that begins at `start` and says so in its header.
-fn pad(buffer: &mut Vec<u8>, start: usize, padding: u8) {
-    buffer.resize(buffer.len() + usize::from(padding) - 1, 0);
-    buffer.push(padding);
-    if let Some(first) = buffer.get_mut(start) {
-        *first |= 0x20;
     }
 }
 
