@@ -1,5 +1,7 @@
 //! One participant: signal socket, transport, what it publishes and what it receives. Owns no loop: the fleet calls it.
 
+mod signalling;
+
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -13,20 +15,15 @@ use crate::inbound::{Inbound, Latencies};
 use crate::io::{self, BATCH, Outgoing, Receiver, Sender};
 use crate::ip::Datagrams;
 use crate::link::Port;
-use crate::media::{Burst, Negotiated, Track, VideoShape};
-use crate::proto::{
-    AddTrackRequest, ClientInfo, ConnectionSettings, JoinRequest, LeaveRequest, Ping, Request, Response,
-    SessionDescription, VideoLayer,
-};
-use crate::sdp::{self, Answer, Kind, Local, Section};
+use crate::media::{Burst, Track, VideoShape};
+use crate::proto::{LeaveRequest, Ping, Request};
+use crate::sdp::{self, Kind, Local, Section};
 use crate::signal::Signal;
 use crate::token;
 use crate::transport::{Keys, Transport};
 
 /// Receive sections of the first offer, as the official SDKs have them.
 const FIRST_SECTIONS: usize = 3;
-/// LiveKit's protocol number of the newest server release.
-const PROTOCOL: i32 = 17;
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The server and the key pair tokens are minted with.
@@ -146,7 +143,7 @@ impl Client {
         sections.extend(std::iter::repeat_n(Section::Receive(Kind::Video), FIRST_SECTIONS));
         let tracks = role.publish.iter().zip(0..).map(|(kind, position)| new_track(&role, *kind, position, now));
         let tracks = tracks.collect();
-        let join = join_request(role.subscribe, sdp::offer(&local, 1, &sections));
+        let join = signalling::join_request(role.subscribe, sdp::offer(&local, 1, &sections));
         let token = token::mint(&target.key, &target.secret, &target.room, &role.identity);
         let times = Times { started: Instant::now(), joined: None, connected: None };
         let signal = Signal::connect(target.server, &token, &join)?;
@@ -209,113 +206,6 @@ impl Client {
             self.on_response(response, now)?;
         }
         self.after_transport()
-    }
-
-    fn on_response(&mut self, response: Response, now: Instant) -> Result<(), String> {
-        match response {
-            Response::Join(join) => {
-                self.times.joined = Some(now);
-                self.server_version = join.server_info.map(|info| info.version).unwrap_or_default();
-                self.ping_interval = u64::try_from(join.ping_interval).ok().filter(|s| *s > 0).map(Duration::from_secs);
-                self.next_ping = now + self.ping_interval.unwrap_or_default();
-                self.announce_tracks()?;
-            }
-            Response::Answer(answer) => self.on_answer(&answer, now)?,
-            Response::Trickle(trickle) => {
-                if let Some(candidate) = candidate_of(&trickle.candidate_init) {
-                    self.transport.add_candidate(candidate);
-                }
-            }
-            Response::TrackPublished(_) => {
-                self.tracks_accepted += 1;
-                if self.tracks_accepted == self.tracks.len() {
-                    let sends = self.tracks.iter().map(|track| Section::Send {
-                        kind: track.kind,
-                        cid: track.cid.clone(),
-                        ssrc: track.ssrc,
-                        rtx_ssrc: track.rtx_ssrc,
-                    });
-                    self.sections.extend(sends);
-                    self.offer_wanted = true;
-                }
-            }
-            Response::MediaSections(needed) => {
-                let more = |kind, count: u32| std::iter::repeat_n(Section::Receive(kind), count as usize);
-                self.sections.extend(more(Kind::Audio, needed.num_audios));
-                self.sections.extend(more(Kind::Video, needed.num_videos));
-                self.offer_wanted = true;
-            }
-            Response::Leave(leave) => return Err(format!("the server said leave, reason {}", leave.reason)),
-            Response::RequestResponse(result) if result.reason != 0 => {
-                return Err(format!("request refused: {} {}", result.reason, result.message));
-            }
-            Response::RequestResponse(_) => {}
-        }
-        self.offer_if_wanted()
-    }
-
-    fn announce_tracks(&mut self) -> Result<(), String> {
-        for track in &self.tracks {
-            let video = track.kind == Kind::Video;
-            let request = AddTrackRequest {
-                cid: track.cid.clone(),
-                name: if video { "camera" } else { "microphone" }.to_owned(),
-                r#type: i32::from(video),
-                width: if video { 1280 } else { 0 },
-                height: if video { 720 } else { 0 },
-                source: if video { 1 } else { 2 },
-                layers: if video { vec![video_layer(self.role.shape)] } else { Vec::new() },
-                disable_red: !self.role.red,
-            };
-            self.signal.send(Request::AddTrack(request))?;
-        }
-        Ok(())
-    }
-
-    fn offer_if_wanted(&mut self) -> Result<(), String> {
-        if self.offer_pending || !self.offer_wanted {
-            return Ok(());
-        }
-        self.offer_id += 1;
-        self.offer_pending = true;
-        self.offer_wanted = false;
-        let sdp = sdp::offer(&self.local, self.offer_id, &self.sections);
-        let offer = SessionDescription { r#type: "offer".into(), sdp, id: self.offer_id, ..Default::default() };
-        self.signal.send(Request::Offer(offer))
-    }
-
-    fn on_answer(&mut self, description: &SessionDescription, now: Instant) -> Result<(), String> {
-        if description.id != self.offer_id {
-            return Ok(());
-        }
-        self.offer_pending = false;
-        let answer = Answer::parse(&description.sdp)?;
-        self.transport.apply(&answer, now)?;
-        for (section, answered) in self.sections.iter().zip(&answer.sections) {
-            match section {
-                Section::Data => {}
-                Section::Receive(_) => {
-                    self.inbound.twcc_wanted |= answered.twcc_extension && answered.twcc_feedback;
-                    self.inbound.remb_wanted |= answered.remb_feedback;
-                }
-                Section::Send { ssrc, .. } => {
-                    let Some(track) = self.tracks.iter_mut().find(|track| track.ssrc == *ssrc) else { continue };
-                    if answered.rejected {
-                        return Err(format!("the server rejected the section of {}", track.cid));
-                    }
-                    if track.negotiated.is_none() {
-                        track.next = now + self.role.phase;
-                    }
-                    track.negotiated = Some(Negotiated {
-                        mid: answered.mid.clone(),
-                        mid_extension: answered.mid_extension,
-                        twcc: answered.twcc_extension,
-                        audio_level: answered.audio_level_extension,
-                    });
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Read its own socket until it has nothing more.
@@ -516,43 +406,4 @@ fn new_track(role: &Role, kind: Kind, position: u32, now: Instant) -> Track {
     // Distinct over the room, and odd multiples spread the starting sequence numbers and timestamps.
     let ssrc = (role.number * 16 + position + 1).wrapping_mul(2_654_435_761);
     Track::new(kind, format!("{}-{position}", role.identity), ssrc, role.shape, now)
-}
-
-fn video_layer(shape: VideoShape) -> VideoLayer {
-    let bits = shape.packets_per_frame * shape.payload * 8;
-    VideoLayer { quality: 2, width: 1280, height: 720, bitrate: bits as u32 * shape.fps }
-}
-
-fn join_request(subscribe: bool, sdp: String) -> JoinRequest {
-    JoinRequest {
-        client_info: Some(ClientInfo {
-            sdk: 8,
-            version: env!("CARGO_PKG_VERSION").into(),
-            protocol: PROTOCOL,
-            os: "linux".into(),
-            client_protocol: 1,
-        }),
-        connection_settings: Some(ConnectionSettings { auto_subscribe: subscribe, adaptive_stream: false }),
-        publisher_offer: Some(SessionDescription { r#type: "offer".into(), sdp, id: 1, ..Default::default() }),
-    }
-}
-
-/// The `candidate` member of an RTCIceCandidateInit, whose value never needs JSON escapes.
-fn candidate_of(json: &str) -> Option<&str> {
-    let (_, rest) = json.split_once("\"candidate\"")?;
-    let (_, rest) = rest.split_once('"')?;
-    rest.split('"').next().filter(|candidate| !candidate.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_candidate_is_found_in_the_json_of_a_trickle() {
-        let json = r#"{"candidate":"candidate:1 1 udp 1 127.0.0.1 7882 typ host","sdpMid":"0","sdpMLineIndex":0}"#;
-        assert_eq!(candidate_of(json), Some("candidate:1 1 udp 1 127.0.0.1 7882 typ host"));
-        assert_eq!(candidate_of(r#"{"candidate": "","sdpMid":"0"}"#), None);
-        assert_eq!(candidate_of("{}"), None);
-    }
 }
