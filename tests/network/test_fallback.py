@@ -12,6 +12,9 @@ pytestmark = pytest.mark.timeout(180)
 _FORCE_TCP = 5
 """SimulateScenarioKind of the SDK."""
 
+_CHECKS = 20
+"""A client may still ask after ways it has given up, every few seconds; media are hundreds of datagrams."""
+
 both_paths = pytest.mark.parametrize("dual", [False, True], ids=["single", "dual"])
 
 
@@ -38,7 +41,7 @@ async def test_whose_udp_failed_is_on_tcp_from_then_on_by_the_servers_word(site:
         async with joined(server, room, "ann") as ann:
             await ann.publish()
             await bob.sees_more(30)
-            assert site.network.passed() == datagrams, "somebody was told of UDP"
+            assert site.network.passed() - datagrams < _CHECKS, "somebody was told of UDP"
 
 
 async def test_where_udp_stops_in_the_call_media_goes_on_over_tcp(site: Site, room: str) -> None:
