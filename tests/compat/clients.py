@@ -21,7 +21,9 @@ async def joined(
         yield call
 
 
-async def told(room: rtc.Room, event: Any, until: Callable[..., bool] = lambda *_: True) -> tuple[Any, ...]:
+async def told(
+    room: rtc.Room, event: Any, until: Callable[..., bool] = lambda *_: True, within_s: float = CALL_TIMEOUT_S
+) -> tuple[Any, ...]:
     """The arguments of the next `event` for which `until` holds. Start waiting before causing it."""
     heard: asyncio.Future[tuple[Any, ...]] = asyncio.get_running_loop().create_future()
 
@@ -31,7 +33,7 @@ async def told(room: rtc.Room, event: Any, until: Callable[..., bool] = lambda *
 
     room.on(event, listen)
     try:
-        return await asyncio.wait_for(heard, CALL_TIMEOUT_S)
+        return await asyncio.wait_for(heard, within_s)
     finally:
         room.off(event, listen)
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 from livekit.protocol.models import ClientInfo, ParticipantInfo
-from livekit.protocol.rtc import JoinRequest, SignalRequest, SignalResponse
+from livekit.protocol.rtc import JoinRequest, SignalRequest, SignalResponse, SimulateScenario
 from tests.compat.clients import joined
 from tests.compat.conftest import MediaServer
 from tests.compat.test_refusals import wrap
@@ -138,6 +138,18 @@ async def test_a_resume_of_nobody_is_told_to_join_anew(server: MediaServer, room
         assert leave.action == leave.RECONNECT
         assert leave.can_reconnect
         assert (await socket.receive(timeout=20)).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+
+
+async def test_who_is_to_join_anew_closes_the_connection_itself(server: MediaServer, room: str) -> None:
+    """The Rust SDK forgets that it is to join anew where the connection is closed for it while it resumes."""
+    async with signal(server, server.token(room, "ann"), **_PHONE) as socket:
+        await received(socket, "join")
+        order = SignalRequest(simulate=SimulateScenario(leave_request_full_reconnect=True))
+        await socket.send_bytes(order.SerializeToString())
+        leave = (await received(socket, "leave")).leave
+        assert leave.action == leave.RECONNECT
+        with pytest.raises(TimeoutError):
+            await socket.receive(timeout=2)
 
 
 async def test_a_client_that_writes_text_is_answered_in_text(server: MediaServer, room: str) -> None:

@@ -32,6 +32,11 @@ DUAL_PATH, SINGLE_PATH = "/rtc", "/rtc/v1"
 _SILENCE_S = 3.0 * PING_TIMEOUT_S
 """A client that says nothing for so long has lost its signal connection; it sends a ping every few seconds."""
 _GOODBYE_S = 5.0
+_COMES_AGAIN_S = 20.0
+"""A client told to connect anew closes the signal connection itself. While the Rust SDK resumes, it takes one that is
+closed for it for one to be resumed, and forgets what it was told; it waits 15 s for the media before it looks."""
+_LAST_WORDS = 100
+"""Messages of such a client; after that many it is not coming again."""
 _TOO_SLOW, _BAD_MESSAGE, _NORMAL = 1013, 1007, 1000
 
 
@@ -130,6 +135,7 @@ class SignalConnection:
         self._silence: asyncio.Timeout | None = None
         self._code = _NORMAL
         self._json = False
+        self._comes_again = False
 
     async def run(self, wanted: Wanted) -> None:
         connection = Connection(send=self._send, close=self._close)
@@ -145,6 +151,8 @@ class SignalConnection:
             self._close()
             with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
                 await asyncio.wait_for(writer, _GOODBYE_S)
+                if self._comes_again and session is not None:
+                    await self._until_gone()
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                 await self._socket.close(self._code)
 
@@ -165,6 +173,7 @@ class SignalConnection:
     def _send(self, message: SignalResponse) -> None:
         if self._closed:
             return
+        self._comes_again = message.leave.action == LeaveRequest.Action.RECONNECT
         encoded = json_format.MessageToJson(message, indent=None) if self._json else self._encoder.encode(message)
         if not self._queue.put(encoded):
             log.warning("media.signal_slow_reader")
@@ -179,6 +188,12 @@ class SignalConnection:
         self._queue.end()
         if self._silence and not self._silence.expired():
             self._silence.reschedule(0)  # wakes the reader
+
+    async def _until_gone(self) -> None:
+        async with asyncio.timeout(_COMES_AGAIN_S):
+            for _ in range(_LAST_WORDS):
+                if (await self._socket.receive())["type"] != "websocket.receive":
+                    return
 
     async def _write(self) -> None:
         while (message := await self._queue.get()) is not None:
