@@ -190,3 +190,37 @@ class Engine:
     def send_data(self, peers: list[int], channel: ChannelLabel, payload: bytes, *, sender: int | None = None) -> bool:
         """False: the shard does not keep up, nothing was sent to anybody; EngineFull is never raised. `sender` is
         slowed down while readers of its reliable messages are behind."""
+
+class SignalHub:
+    """Signal connections: WebSockets that were accepted, owned by a thread of the core, which answers pings."""
+
+    def __init__(self, *, message_bytes: int, queued_bytes: int, burst: int, per_s: int, silence_s: float) -> None:
+        """Bounds: of one message in, of all messages out that wait for one client, of how many messages a client's are
+        taken at once and in the long run, and of how long a client may say nothing. Raises OSError."""
+
+    def fileno(self) -> int:
+        """Readable while `drain` has something."""
+
+    def drain(self, max_messages: int) -> list[tuple[int, bytes | str | None]]:
+        """What clients said, by the id of the socket. None, once: nothing more comes."""
+
+    def adopt(self, fd: int, head: bytes) -> SignalSocket:
+        """Takes over the TCP connection of a descriptor, which is duplicated. `head` is sent first: the answer to the
+        opening handshake. Raises OSError."""
+
+    def close(self) -> None:
+        """Drops all connections."""
+
+class SignalSocket:
+    """One of them; dropped, it is closed."""
+
+    @property
+    def id(self) -> int: ...
+    def send(self, message: bytes | str) -> bool:
+        """False: more waits for this client than may."""
+
+    def close(self, code: int) -> None:
+        """After what waits was sent. A client that does not read it within seconds loses it."""
+
+    def silent_for_s(self) -> float:
+        """How long its client has said nothing, pings included."""

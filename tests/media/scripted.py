@@ -133,7 +133,8 @@ class Client:
     def __init__(self) -> None:
         self.received: list[SignalResponse] = []
         self.closed = False
-        self.connection = Connection(send=self.received.append, close=self._close)
+        self.silent_s = 0.0
+        self.connection = Connection(self.received.append, self._close, silent_s=lambda: self.silent_s)
 
     def _close(self) -> None:
         self.closed = True
@@ -186,3 +187,25 @@ class Server:
             for peer in session.me.peers:
                 self.reports.handle(("connected", peer))
         return session, client
+
+
+class ScriptedSocket:
+    """What the native core's socket is to a signal connection."""
+
+    def __init__(self, number: int = 1, *, room_for: int = 1_000_000) -> None:
+        self.id = number
+        self.sent: list[bytes | str] = []
+        self.codes: list[int] = []
+        self._room_for = room_for
+
+    def send(self, message: bytes | str) -> bool:
+        if len(self.sent) == self._room_for:
+            return False
+        self.sent.append(message)
+        return True
+
+    def close(self, code: int) -> None:
+        self.codes.append(code)
+
+    def silent_for_s(self) -> float:
+        return 0.0

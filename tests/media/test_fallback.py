@@ -146,14 +146,10 @@ class Network(Server):
 
     def comes(self, *, way: str = "udp", address: str = "192.0.2.7", dual: bool = False) -> tuple[Session, Client]:
         session, client = self.join("ann", connect=False, dual=dual)
-        self.speaks(session)
         for peer in session.me.peers:
             self.reports.handle(("route", peer, way, address, 40_000))
             self.reports.handle(("connected", peer))
         return session, client
-
-    def speaks(self, session: Session) -> None:
-        session.handle(SignalRequest(ping=1))
 
     def falls_silent(self, session: Session, peer: int | None = None) -> None:
         self.reports.handle(("peer_closed", peer or session.me.peer, "ice_timeout", ""))
@@ -184,8 +180,8 @@ def test_who_falls_silent_over_udp_has_to_join_again_and_is_told_of_tcp_only() -
 
 def test_nobody_is_moved_whose_signalling_was_away_too() -> None:
     server = Network()
-    session, _ = server.comes()
-    server.clock.advance(14)
+    session, client = server.comes()
+    client.silent_s = 14
     server.falls_silent(session)
     assert server.told(*server.comes()) == "all"
 
@@ -194,7 +190,6 @@ def test_nobody_is_moved_whose_way_lasted() -> None:
     server = Network()
     session, _ = server.comes()
     server.clock.advance(SHORT_S)
-    server.speaks(session)
     server.falls_silent(session)
     assert server.told(*server.comes()) == "all"
 
@@ -208,7 +203,6 @@ def test_a_client_that_says_what_failed_is_moved_as_it_resumes(dual: bool) -> No
     assert server.told(session, back) == "tcp"
     assert not back.of("leave")
     # The engine notices the old way's end later than the client.
-    server.speaks(session)
     server.falls_silent(session)
     assert server.told(*server.comes(way="tcp")) == "tcp"
 
@@ -235,7 +229,6 @@ def test_who_does_not_get_through_by_tcp_is_told_of_everything_again() -> None:
     again, new = server.join("ann", connect=False)
     assert server.told(again, new) == "tcp"
     server.clock.advance(9)
-    server.speaks(again)
     server.rooms.move_stuck()
     assert not new.closed
     server.clock.advance(2)

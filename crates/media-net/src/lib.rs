@@ -23,6 +23,7 @@ mod overload;
 mod routes;
 pub mod send;
 mod shard;
+pub mod signal;
 pub mod stun;
 mod supervisor;
 mod sys;

@@ -17,6 +17,12 @@ fn own(fd: libc::c_int) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// A descriptor of our own for what another one names, which stays its owner's.
+pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers are passed; the kernel refuses a number that is no descriptor.
+    own(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) })
+}
+
 /// A wake-up counter that poll, epoll and asyncio can wait for.
 #[derive(Debug)]
 pub struct EventFd(OwnedFd);

@@ -2,6 +2,7 @@
 
 mod convert;
 mod engine;
+mod signal;
 
 use pyo3::create_exception;
 use pyo3::exceptions::PyRuntimeError;
@@ -19,5 +20,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SOURCE_DIGEST", env!("AURALINK_SOURCE_DIGEST"))?;
     module.add("EngineClosed", module.py().get_type::<EngineClosed>())?;
     module.add("EngineFull", module.py().get_type::<EngineFull>())?;
-    module.add_class::<engine::Engine>()
+    module.add_class::<engine::Engine>()?;
+    module.add_class::<signal::SignalHub>()?;
+    module.add_class::<signal::SignalSocket>()
 }

@@ -10,6 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from auralink.app.settings import AppSettings
+from auralink.kit.http.handover import HandoverProtocol
 
 
 class PortTaken(Exception):
@@ -77,6 +78,7 @@ class HttpServer(uvicorn.Server):
                 server_header=False,
                 log_config=None,
                 timeout_keep_alive=20,
+                ws=HandoverProtocol,
                 ws_max_size=_LONGEST_MESSAGE,
                 timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
                 limit_concurrency=settings.max_connections,

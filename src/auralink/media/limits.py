@@ -27,10 +27,9 @@ class Limits:
     blobs_per_participant: int = 500
     layers_per_track: int = 16
     wishes_per_participant: int = 2_000
-    queued_messages: int = 2_000
-    """Signal messages waiting for one client; one that reads slower is disconnected and may resume."""
     queued_bytes: int = 8 * 1024 * 1024
-    """Of those messages: the largest one several times over."""
+    """Of signal messages waiting for one client; one that reads slower is disconnected and may resume. The largest
+    message several times over."""
     requests_burst: int = 1_000
     """Requests taken from one client at once: of a large call, all track settings and candidates."""
     requests_per_s: int = 100

@@ -51,8 +51,9 @@ def stuck(room: Room, me: Participant) -> None:
 
 
 def _failed(room: Room, me: Participant, *, short: bool) -> None:
-    who, heard_at = room.who(me), me.ways.heard_at
-    if me.connection is None or heard_at is None or room.fallbacks.now() - heard_at > _SIGNAL_FRESH_S:
+    who = room.who(me)
+    silent_s = me.connection.silent_s if me.connection else None
+    if silent_s is None or silent_s() > _SIGNAL_FRESH_S:
         room.fallbacks.excuse(who)
         return
     failure = Failure(me.ways.neediest, short, devices.takes_ice_tcp(me.client))

@@ -118,6 +118,8 @@ class Connection:
     close: Callable[[], None]
     refused: Callable[[str], None] = lambda _reason: None
     """Told why an offer was refused, by who can pass that on; a `leave` has no words."""
+    silent_s: Callable[[], float] | None = None
+    """How long its client has said nothing over it; None: it never does, such as WHIP's."""
 
 
 @dataclass

@@ -48,7 +48,6 @@ class Session:
         self._later = later
 
     def handle(self, request: SignalRequest) -> None:
-        self.me.ways.heard_at = self.room.fallbacks.now()
         match request.WhichOneof("message"):
             case "offer":
                 self.offer(request.offer)

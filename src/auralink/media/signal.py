@@ -13,34 +13,29 @@ from livekit.protocol.models import DisconnectReason
 from livekit.protocol.rtc import JoinRequest, LeaveRequest, SignalRequest, SignalResponse
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
-from starlette.types import Message
 
 from auralink.kit.errors import AuraError
+from auralink.kit.http.handover import hand_over
 from auralink.media.encoding import Encoder
 from auralink.media.join import decode_join_request
 from auralink.media.join_query import join_request_of
-from auralink.media.joining import PING_TIMEOUT_S, Joining
+from auralink.media.joining import Joining
 from auralink.media.participant import Connection
 from auralink.media.room import leave
 from auralink.media.session import Session
-from auralink.media.signal_queue import Pace, SignalQueue
+from auralink.media.signal_sockets import SignalSocket, SignalSockets
 from auralink.media.tokens import Claims, KeyRing, TokenRefused
 
 log = structlog.get_logger(__name__)
 
 DUAL_PATH, SINGLE_PATH = "/rtc", "/rtc/v1"
-_SILENCE_S = 3.0 * PING_TIMEOUT_S
-"""A client that says nothing for so long has lost its signal connection; it sends a ping every few seconds."""
-_GOODBYE_S = 5.0
 _COMES_AGAIN_S = 20.0
 """A client told to connect anew closes the signal connection itself. While the Rust SDK resumes, it takes one that is
 closed for it for one to be resumed, and forgets what it was told; it waits 15 s for the media before it looks."""
-_LAST_WORDS = 100
-"""Messages of such a client; after that many it is not coming again."""
-_TOO_SLOW, _BAD_MESSAGE, _NORMAL = 1013, 1007, 1000
+_NORMAL, _BAD_MESSAGE, _FAILED, _TOO_SLOW = 1000, 1007, 1011, 1013
 
 
-def signal_router(joining: Joining, keys: KeyRing) -> APIRouter:
+def signal_router(joining: Joining, keys: KeyRing, sockets: SignalSockets) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     encoder = Encoder()
 
@@ -71,8 +66,15 @@ def signal_router(joining: Joining, keys: KeyRing) -> APIRouter:
         except AuraError as error:
             await socket.send_denial_response(_refusal(error))
             return
-        await socket.accept()
-        await SignalConnection(socket, joining, encoder).run(wanted)
+        connection = SignalConnection(joining, encoder)
+        try:
+            adopted = hand_over(socket, lambda fd, head: sockets.adopt(fd, head, connection.received))
+        except WebSocketDisconnect:
+            return
+        try:
+            await connection.run(adopted, wanted)
+        finally:
+            sockets.forget(adopted)
 
     for path in (DUAL_PATH, SINGLE_PATH):
         router.add_api_websocket_route(path, signal)
@@ -123,38 +125,52 @@ def _refusal(error: AuraError) -> Response:
 
 
 class SignalConnection:
-    """Owner of one WebSocket and its queue of messages to send."""
+    """What one client says and is told over its WebSocket, which it closes."""
 
-    def __init__(self, socket: WebSocket, joining: Joining, encoder: Encoder) -> None:
-        self._socket = socket
+    def __init__(self, joining: Joining, encoder: Encoder) -> None:
         self._joining = joining
         self._encoder = encoder
-        self._queue = SignalQueue(joining.limits)
-        self._pace = Pace(joining.limits.requests_burst, joining.limits.requests_per_s)
+        self._session: Session | None = None
+        self._over = asyncio.Event()
+        """The connection is, for the client or for us."""
+        self._gone = asyncio.Event()
+        """Its client is."""
         self._closed = False
-        self._silence: asyncio.Timeout | None = None
         self._code = _NORMAL
         self._json = False
         self._comes_again = False
 
-    async def run(self, wanted: Wanted) -> None:
-        connection = Connection(send=self._send, close=self._close)
-        session = self._enter(wanted, connection)
-        writer = asyncio.create_task(self._write(), name="signal-writer")
+    async def run(self, socket: SignalSocket, wanted: Wanted) -> None:
+        """Until the connection is over, whoever ends it."""
+        self._socket = socket
+        connection = Connection(send=self._send, close=self._close, silent_s=socket.silent_for_s)
         try:
-            if session is not None:
-                await self._read(session)
-        finally:
-            self._silence = None
-            if session is not None:
-                self._joining.signal_lost(session, connection)
-            self._close()
-            with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
-                await asyncio.wait_for(writer, _GOODBYE_S)
-                if self._comes_again and session is not None:
+            self._session = self._enter(wanted, connection)
+            if self._session is not None:
+                await self._over.wait()
+                self._leave(connection)
+                if self._comes_again:
                     await self._until_gone()
-            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-                await self._socket.close(self._code)
+        finally:
+            self._leave(connection)
+            socket.close(self._code)
+
+    def received(self, message: bytes | str | None) -> None:
+        if message is None:
+            self._gone.set()
+            self._close()
+        if message is None or self._closed or self._session is None:
+            return
+        try:
+            self._session.handle(self._parse(message))
+        except (DecodeError, json_format.ParseError) as error:
+            log.info("media.signal_malformed", reason=type(error).__name__)
+            self._code = _BAD_MESSAGE
+            self._close()
+        except Exception:
+            log.exception("media.signal_failed")
+            self._code = _FAILED
+            self._close()
 
     def _enter(self, wanted: Wanted, connection: Connection) -> Session | None:
         claims, request = wanted.claims, wanted.request
@@ -170,67 +186,33 @@ class SignalConnection:
             self._send(leave(DisconnectReason.STATE_MISMATCH, LeaveRequest.Action.RECONNECT))
         return session
 
+    def _leave(self, connection: Connection) -> None:
+        self._closed = True
+        if self._session is not None:
+            self._joining.signal_lost(self._session, connection)
+            self._session = None
+
     def _send(self, message: SignalResponse) -> None:
         if self._closed:
             return
         self._comes_again = message.leave.action == LeaveRequest.Action.RECONNECT
         encoded = json_format.MessageToJson(message, indent=None) if self._json else self._encoder.encode(message)
-        if not self._queue.put(encoded):
+        if not self._socket.send(encoded):
             log.warning("media.signal_slow_reader")
             self._code = _TOO_SLOW
             self._close()
 
     def _close(self) -> None:
         """After what is queued has been sent."""
-        if self._closed:
-            return
         self._closed = True
-        self._queue.end()
-        if self._silence and not self._silence.expired():
-            self._silence.reschedule(0)  # wakes the reader
+        self._over.set()
 
     async def _until_gone(self) -> None:
-        async with asyncio.timeout(_COMES_AGAIN_S):
-            for _ in range(_LAST_WORDS):
-                if (await self._socket.receive())["type"] != "websocket.receive":
-                    return
-
-    async def _write(self) -> None:
-        while (message := await self._queue.get()) is not None:
-            if isinstance(message, str):
-                await self._socket.send_text(message)
-            else:
-                await self._socket.send_bytes(message)
-
-    async def _read(self, session: Session) -> None:
-        """Until the connection is over, whoever ends it, or the client falls silent."""
-        clock = asyncio.get_running_loop().time
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SILENCE_S) as self._silence:
-                while not self._closed:
-                    self._silence.reschedule(clock() + _SILENCE_S)
-                    request = self._request(await self._socket.receive())
-                    if request is None:
-                        return
-                    session.handle(request)
-                    if wait := self._pace.take():
-                        await asyncio.sleep(wait)
+            await asyncio.wait_for(self._gone.wait(), _COMES_AGAIN_S)
 
-    def _request(self, message: Message) -> SignalRequest | None:
-        """None when nothing more comes, or nothing of use."""
-        if message["type"] != "websocket.receive":
-            return None
-        try:
-            return self._parse(message.get("bytes"), message.get("text"))
-        except (DecodeError, json_format.ParseError) as error:
-            log.info("media.signal_malformed", reason=type(error).__name__)
-            self._code = _BAD_MESSAGE
-            return None
-
-    def _parse(self, binary: bytes | None, text: str | None) -> SignalRequest:
-        if len(binary or text or "") > self._joining.limits.signal_message_bytes:
-            raise DecodeError("too large")
-        if binary is not None:
-            return SignalRequest.FromString(binary)
+    def _parse(self, message: bytes | str) -> SignalRequest:
+        if isinstance(message, bytes):
+            return SignalRequest.FromString(message)
         self._json = True
-        return json_format.Parse(text or "", SignalRequest(), ignore_unknown_fields=True)
+        return json_format.Parse(message, SignalRequest(), ignore_unknown_fields=True)

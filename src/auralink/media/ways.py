@@ -20,8 +20,6 @@ class Ways:
     """What its descriptions list."""
     moved: bool = False
     """The preference changed and it took no way since: what fails now is what it is to leave."""
-    heard_at: float | None = None
-    """When its client last said anything over its signal connection; None: one that never does, such as WHIP's."""
     described_at: float | None = None
     """When it first was told how to reach the connection that makes it active."""
     _taken: dict[int, tuple[Way, float]] = field(default_factory=dict)

@@ -25,6 +25,7 @@ from auralink.media.server_info import server_info
 from auralink.media.services import livekit_services
 from auralink.media.settings import MediaSettings
 from auralink.media.signal import signal_router
+from auralink.media.signal_sockets import SignalSockets, native_hub
 from auralink.media.token_refresh import keep_tokens_fresh
 from auralink.media.tokens import KeyRing
 from auralink.media.webhook_replay import replay_router
@@ -62,23 +63,27 @@ def install(assembly: Assembly, *, gateway: str | None) -> None:
     about = server_info(settings.media_region)
     joining = Joining(rooms, keys, ice_servers(settings), about)
     reports = EngineReports(rooms)
+    sockets = SignalSockets(native_hub(rooms.limits))
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
         async with webhooks.running():
             engine_events = EngineEvents(engine, reports.handle)
             engine_events.start()
+            sockets.start()
             forget_metrics = MediaMetrics(engine, rooms, lambda: webhooks.waiting).register()
             try:
                 yield
             finally:
                 forget_metrics()
                 rooms.close()
+                sockets.stop()
                 engine_events.stop()
                 engine.close(_CLOSE_S)
 
     async def goodbye() -> None:
         rooms.shut_down()
+        sockets.go_away()
         await agents.drain()
 
     async def healthy() -> None:
@@ -91,7 +96,7 @@ def install(assembly: Assembly, *, gateway: str | None) -> None:
 
     server = assembly.server("media")
     server.open_to_any_origin = True
-    server.add_router(signal_router(joining, keys))
+    server.add_router(signal_router(joining, keys, sockets))
     server.add_router(whip_router(joining, keys))
     server.add_router(whep_router(joining, keys))
     server.add_router(livekit_services(rooms, agents, keys))
