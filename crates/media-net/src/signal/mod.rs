@@ -110,7 +110,7 @@ impl SignalHub {
             limits,
         });
         let mut worker = Worker::new(Arc::clone(&shared))?;
-        let thread = std::thread::Builder::new().name("signal".into()).spawn(move || worker.run())?;
+        let thread = std::thread::Builder::new().name("signal".into()).spawn(move || worker.serve())?;
         Ok(SignalHub { shared, thread: Mutex::new(Some(thread)) })
     }
 

@@ -47,8 +47,15 @@ impl Worker {
         })
     }
 
-    /// Until the hub closes.
-    pub fn run(&mut self) {
+    /// Until the hub closes; what goes wrong costs the connections, whose clients come again.
+    pub fn serve(&mut self) {
+        while catch_unwind(AssertUnwindSafe(|| self.run())).is_err() {
+            let tokens: Vec<u64> = self.connections.keys().copied().collect();
+            tokens.into_iter().for_each(|token| self.drop(token));
+        }
+    }
+
+    fn run(&mut self) {
         while !self.shared.stopping.load(Ordering::Acquire) {
             let timeout = self.next_time().saturating_duration_since(Instant::now());
             let mut ready = std::mem::take(&mut self.ready);
