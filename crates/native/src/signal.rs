@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use auralink_media_net::signal::{
-    Incoming, Received, SignalHub as NetHub, SignalLimits, SignalMessage, SignalSocket as NetSocket,
+    Incoming, Received, SignalBytes, SignalHub as NetHub, SignalLimits, SignalMessage, SignalSocket as NetSocket,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyString};
 
 /// The signal connections of a process.
@@ -58,7 +59,8 @@ pub struct SignalSocket {
 
 #[derive(FromPyObject)]
 enum Message {
-    Binary(Vec<u8>),
+    /// Not copied: what a room is told is one object for all who are told.
+    Binary(PyBackedBytes),
     Text(String),
 }
 
@@ -71,7 +73,7 @@ impl SignalSocket {
 
     fn send(&self, message: Message) -> bool {
         self.socket.send(match message {
-            Message::Binary(bytes) => SignalMessage::Binary(bytes.into()),
+            Message::Binary(bytes) => SignalMessage::Binary(SignalBytes::from_owner(bytes)),
             Message::Text(text) => SignalMessage::Text(text.into()),
         })
     }

@@ -2,17 +2,21 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
+use std::mem;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tungstenite::{Error, Message, WebSocket};
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+use tungstenite::protocol::frame::{Frame, FrameHeader};
+use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
+use tungstenite::{Error, Message};
 
 use super::incoming::{Incoming, IncomingQueue};
 use super::pace::Pace;
+use super::wire::Wire;
 use super::{Account, Shared, SignalLimits, SocketId, ping};
 use crate::sys;
 
@@ -25,7 +29,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 const GOODBYE: Duration = Duration::from_secs(5);
 /// Kept for reading from a client for as long as it is connected.
 const READ_BUFFER: usize = 2 * 1024;
-/// Written at once.
+/// Framed and written at once.
 const CHUNK: usize = 64 * 1024;
 
 const PROTOCOL_ERROR: u16 = 1002;
@@ -58,12 +62,17 @@ enum State {
 
 pub struct Connection {
     id: SocketId,
-    socket: WebSocket<TcpStream>,
+    wire: Wire,
+    websocket: WebSocketContext,
+    /// Bytes of the messages that came out of it, framed as briefly as can be.
+    read: u64,
+    /// The longest of them since it is this one.
+    longest: usize,
     account: Arc<Account>,
     pace: Pace,
     outgoing: VecDeque<Outgoing>,
-    /// Of messages that the WebSocket took and the kernel did not yet.
-    unflushed: usize,
+    /// Bytes of messages that are framed and that the kernel did not take yet.
+    framed: usize,
     state: State,
     /// When it ends at the latest; none while it is open.
     pub deadline: Option<Instant>,
@@ -87,20 +96,17 @@ impl Connection {
         stream.set_nonblocking(true)?;
         // An empty send buffer has room for it.
         stream.write_all(head)?;
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
-            .write_buffer_size(CHUNK)
-            .max_message_size(Some(limits.message_bytes))
-            .max_frame_size(Some(limits.message_bytes));
-        let socket = WebSocket::from_raw_socket(stream, Role::Server, Some(config));
         let pace = Pace::new(limits.burst, limits.per_s, Instant::now());
         Ok(Connection {
             id,
-            socket,
+            wire: Wire::new(stream),
+            websocket: websocket(limits),
+            read: 0,
+            longest: 0,
             account,
             pace,
             outgoing: VecDeque::new(),
-            unflushed: 0,
+            framed: 0,
             state: State::Open,
             deadline: None,
             told: false,
@@ -109,11 +115,14 @@ impl Connection {
     }
 
     pub fn raw(&self) -> RawFd {
-        self.socket.get_ref().as_raw_fd()
+        self.wire.stream.as_raw_fd()
     }
 
+    /// After its end was asked for nothing more is sent.
     pub fn queue(&mut self, message: Message) {
-        self.outgoing.push_back(Outgoing::Message(message));
+        if self.state == State::Open {
+            self.outgoing.push_back(Outgoing::Message(message));
+        }
     }
 
     pub fn close(&mut self, code: u16, now: Instant) {
@@ -146,9 +155,15 @@ impl Connection {
             if self.account.untaken.load(Ordering::Relaxed) > UNTAKEN_BYTES {
                 return Next::Rest(now + LOOK_AGAIN);
             }
-            match self.socket.read() {
-                Ok(message) => self.take(message, shared, now),
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Next::Wait,
+            match self.websocket.read(&mut self.wire) {
+                Ok(message) => {
+                    self.count(&message);
+                    self.take(message, shared, now);
+                }
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.give_back(&shared.limits);
+                    return Next::Wait;
+                }
                 Err(Error::Capacity(_)) => self.refuse(TOO_LARGE, shared, now),
                 Err(Error::Protocol(_)) if self.state == State::Open => self.refuse(PROTOCOL_ERROR, shared, now),
                 Err(Error::Utf8(_)) => self.refuse(BAD_TEXT, shared, now),
@@ -159,6 +174,21 @@ impl Connection {
             }
         }
         Next::Rest(now)
+    }
+
+    fn count(&mut self, message: &Message) {
+        let header = FrameHeader { mask: Some([0; 4]), ..FrameHeader::default() };
+        self.read += (header.len(message.len() as u64) + message.len()) as u64;
+        self.longest = self.longest.max(message.len());
+    }
+
+    /// The WebSocket keeps a buffer as large as the longest message. It is replaced where all that was read came out of it
+    /// again, which is certain where the briefest framing of that accounts for every byte.
+    fn give_back(&mut self, limits: &SignalLimits) {
+        if self.state == State::Open && self.longest > READ_BUFFER && self.read == self.wire.read {
+            self.websocket = websocket(limits);
+            self.longest = 0;
+        }
     }
 
     fn take(&mut self, message: Message, shared: &Shared, now: Instant) {
@@ -197,7 +227,7 @@ impl Connection {
     /// A connection closed while something of its client's is unread is reset, and what it was to read is lost.
     fn skip(&mut self) -> Next {
         let mut waste = [0u8; 16 * 1024];
-        match self.socket.get_mut().read(&mut waste) {
+        match self.wire.read(&mut waste) {
             Ok(1..) => Next::Rest(Instant::now() + LOOK_AGAIN),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Next::Wait,
             _ => Next::Drop,
@@ -206,49 +236,60 @@ impl Connection {
 
     /// Writes what the kernel has room for.
     pub fn write(&mut self) -> Next {
-        self.blocked = false;
         loop {
-            let written = match self.next_outgoing() {
-                Some(Outgoing::Message(message)) => self.socket.write(message),
-                Some(Outgoing::Close(code)) => self.say_goodbye(code),
-                None if self.unflushed == 0 => return Next::Wait,
-                None => self.flush(),
-            };
-            match written {
-                Ok(()) => {}
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+            match self.wire.push() {
+                Ok(true) => self.account.unsent.fetch_sub(mem::take(&mut self.framed), Ordering::Relaxed),
+                Ok(false) => {
                     self.blocked = true;
                     return Next::Wait;
                 }
+                Err(_) => return Next::Drop,
+            };
+            self.blocked = false;
+            match self.frame() {
+                Ok(true) => {}
+                Ok(false) => return self.written(),
                 Err(_) => return Next::Drop,
             }
         }
     }
 
-    /// None while enough waits in the WebSocket's own buffer.
-    fn next_outgoing(&mut self) -> Option<Outgoing> {
-        if self.unflushed >= CHUNK {
-            return None;
+    /// Frames what is next to be written; whether that is anything.
+    fn frame(&mut self) -> tungstenite::Result<bool> {
+        let mut any = false;
+        while self.wire.waiting() < CHUNK {
+            let Some(next) = self.outgoing.pop_front() else { break };
+            any = true;
+            let (payload, kind) = match next {
+                Outgoing::Message(Message::Binary(bytes)) => (bytes, Data::Binary),
+                Outgoing::Message(Message::Text(text)) => (text.into(), Data::Text),
+                Outgoing::Message(_) => continue,
+                Outgoing::Close(code) => {
+                    self.outgoing.clear();
+                    self.websocket.close(&mut self.wire, Some(CloseFrame { code: code.into(), reason: "".into() }))?;
+                    break;
+                }
+            };
+            self.framed += payload.len();
+            Frame::message(payload, OpCode::Data(kind), true).format(&mut self.wire)?;
         }
-        let next = self.outgoing.pop_front()?;
-        if let Outgoing::Message(message) = &next {
-            self.unflushed += message.len();
-        }
-        Some(next)
+        Ok(any)
     }
 
-    fn flush(&mut self) -> tungstenite::Result<()> {
-        self.socket.flush()?;
-        self.account.unsent.fetch_sub(self.unflushed, Ordering::Relaxed);
-        self.unflushed = 0;
-        Ok(())
-    }
-
-    fn say_goodbye(&mut self, code: u16) -> tungstenite::Result<()> {
-        self.socket.close(Some(CloseFrame { code: code.into(), reason: "".into() }))?;
+    fn written(&self) -> Next {
         if self.state == State::Deaf {
-            self.socket.get_ref().shutdown(Shutdown::Write)?;
+            // A second time it fails, which changes nothing.
+            let _ = self.wire.stream.shutdown(Shutdown::Write);
         }
-        self.flush()
+        Next::Wait
     }
+}
+
+fn websocket(limits: &SignalLimits) -> WebSocketContext {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_message_size(Some(limits.message_bytes))
+        .max_frame_size(Some(limits.message_bytes));
+    WebSocketContext::new(Role::Server, Some(config))
 }

@@ -8,6 +8,7 @@ mod connection;
 mod incoming;
 mod pace;
 mod ping;
+mod wire;
 mod worker;
 
 use std::io;
@@ -17,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub use tungstenite::Message as SignalMessage;
+pub use tungstenite::{Bytes as SignalBytes, Message as SignalMessage};
 
 pub use incoming::{Incoming, Received};
 

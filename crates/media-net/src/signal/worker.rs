@@ -132,7 +132,8 @@ impl Worker {
         let shared = &self.shared;
         let next = catch_unwind(AssertUnwindSafe(|| {
             let next = if readable { entry.connection.read(shared, now) } else { Next::Wait };
-            if next == Next::Drop || entry.connection.write() == Next::Drop { Next::Drop } else { next }
+            // Of one that is over, too: its client's goodbye is answered.
+            if entry.connection.write() == Next::Drop { Next::Drop } else { next }
         }));
         match next.unwrap_or(Next::Drop) {
             Next::Drop => self.drop(token),
