@@ -109,6 +109,34 @@ fn messages_go_both_ways_in_order() {
 }
 
 #[test]
+fn an_answer_does_not_come_amid_a_long_message() {
+    let hub = SignalHub::start(limits()).unwrap();
+    let (client, socket) = connect(&hub);
+    let mut client = websocket(client);
+    let mut sent = 0usize;
+    within("the kernel has no more room", || {
+        let before = sent;
+        sent += (0..60).filter(|_| socket.send(SignalMessage::binary(vec![1; 50_000]))).count();
+        sent == before
+    });
+    for number in 0..20u8 {
+        client.send(Message::Ping(vec![number].into())).unwrap();
+    }
+    client.send(Message::binary(LEAVE)).unwrap();
+    assert_eq!(heard(&hub, 1), [Incoming::Binary(LEAVE.into())]);
+    let (mut messages, mut last_pong) = (0, None);
+    while messages < sent || last_pong != Some(19) {
+        match client.read().unwrap() {
+            Message::Pong(number) => last_pong = number.first().copied(),
+            message => {
+                assert_eq!(message, Message::binary(vec![1; 50_000]));
+                messages += 1;
+            }
+        }
+    }
+}
+
+#[test]
 fn a_connection_is_closed_after_what_waits_was_sent() {
     let hub = SignalHub::start(limits()).unwrap();
     let (client, socket) = connect(&hub);
@@ -189,6 +217,17 @@ fn what_waits_for_a_client_that_never_reads_is_bounded_and_its_end_is_not_awaite
     socket.close(1013);
     assert_eq!(heard(&hub, 1), [Incoming::Over]);
     drop(client);
+}
+
+#[test]
+fn a_client_that_pings_and_never_reads_is_cut() {
+    let hub = SignalHub::start(SignalLimits { queued_bytes: 100_000, burst: 1_000_000, ..limits() }).unwrap();
+    for ping in [Message::Ping(vec![0; 125].into()), Message::binary(PING)] {
+        let (client, _socket) = connect(&hub);
+        let mut client = websocket(client);
+        within("it is cut", || (0..10_000).any(|_| client.send(ping.clone()).is_err()));
+        assert_eq!(heard(&hub, 1), [Incoming::Over]);
+    }
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tungstenite::protocol::frame::coding::{Data, OpCode};
-use tungstenite::protocol::frame::{Frame, FrameHeader};
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::Data;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
@@ -29,8 +29,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 const GOODBYE: Duration = Duration::from_secs(5);
 /// Kept for reading from a client for as long as it is connected.
 const READ_BUFFER: usize = 2 * 1024;
-/// Framed and written at once.
-const CHUNK: usize = 64 * 1024;
 
 const PROTOCOL_ERROR: u16 = 1002;
 const BAD_TEXT: u16 = 1007;
@@ -155,6 +153,9 @@ impl Connection {
             if self.account.untaken.load(Ordering::Relaxed) > UNTAKEN_BYTES {
                 return Next::Rest(now + LOOK_AGAIN);
             }
+            if self.wire.len() > shared.limits.queued_bytes {
+                return Next::Drop; // it asks and asks, and reads no answer
+            }
             match self.websocket.read(&mut self.wire) {
                 Ok(message) => {
                     self.count(&message);
@@ -257,7 +258,7 @@ impl Connection {
     /// Frames what is next to be written; whether that is anything.
     fn frame(&mut self) -> tungstenite::Result<bool> {
         let mut any = false;
-        while self.wire.waiting() < CHUNK {
+        while !self.wire.is_full() {
             let Some(next) = self.outgoing.pop_front() else { break };
             any = true;
             let (payload, kind) = match next {
@@ -271,7 +272,7 @@ impl Connection {
                 }
             };
             self.framed += payload.len();
-            Frame::message(payload, OpCode::Data(kind), true).format(&mut self.wire)?;
+            self.wire.frame(kind, payload)?;
         }
         Ok(any)
     }
