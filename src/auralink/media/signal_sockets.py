@@ -5,12 +5,8 @@ import contextvars
 from collections.abc import Callable
 from typing import Protocol
 
-import structlog
-
 from auralink.media.joining import PING_TIMEOUT_S
 from auralink.media.limits import Limits
-
-log = structlog.get_logger(__name__)
 
 SILENCE_S = 3.0 * PING_TIMEOUT_S
 """A client that says nothing for so long has lost its signal connection; it sends a ping every few seconds."""
@@ -57,7 +53,7 @@ class SignalSockets:
 
     def __init__(self, hub: SignalHub) -> None:
         self._hub = hub
-        self._open: dict[int, tuple[SignalSocket, Callable[[bytes | str | None], None]]] = {}
+        self._open: dict[int, tuple[SignalSocket, Receive]] = {}
 
     def start(self) -> None:
         asyncio.get_running_loop().add_reader(self._hub.fileno(), self._drain)
