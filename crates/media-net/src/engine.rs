@@ -22,7 +22,7 @@ use crate::events::{EventQueue, NetEvent};
 use crate::interfaces;
 use crate::mailbox::{Fault, Input, Mailbox};
 use crate::supervisor::{self, Context};
-use crate::sys::EventFd;
+use crate::sys::{self, EventFd};
 use crate::tcp::Acceptor;
 use crate::udp::UdpSocket;
 
@@ -98,6 +98,7 @@ impl Engine {
     /// # Errors
     /// See [`StartError`].
     pub fn start_with<F: CoreFactory>(config: &EngineConfig, factory: F) -> Result<Engine, StartError> {
+        sys::small_pages();
         let bound = Bound::new(config)?;
         let advertised = interfaces::advertised(&config.advertised, &config.bind)?;
         let directory = Arc::new(Mutex::new(Directory::new(config.shards)));

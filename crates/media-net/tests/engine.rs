@@ -48,6 +48,15 @@ fn datagrams_reach_the_core_and_its_answers_come_back() {
 }
 
 #[test]
+fn memory_is_taken_by_the_page_and_not_by_huge_pages() {
+    let engine = start(&loopback());
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let state = status.lines().find_map(|line| line.strip_prefix("THP_enabled:"));
+    assert_eq!(state.map(str::trim), Some("0"));
+    assert!(engine.close(PATIENCE));
+}
+
+#[test]
 fn feedback_that_bears_to_wait_is_read_too_whether_it_comes_first_or_behind_other() {
     let engine = start(&loopback());
     let socket = client(&engine, 0);
